@@ -1,0 +1,115 @@
+# Portico. `make` alone lists what there is to make.
+#
+# Every target does its own set-up: a Debian machine needs make and Go, and for
+# the tests that use Postgres root or an installed one (see
+# internal/store/storetest/pgcluster). Tools come from tools/go.mod, pinned,
+# built once and kept in Go's build cache.
+
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.DEFAULT_GOAL := help
+
+GO ?= go
+# The Go that is here is the Go that is used: never one fetched on the way.
+export GOTOOLCHAIN := local
+
+# What may be given: make test RACE=1 PKG=./internal/login TESTFLAGS='-run Story -v'
+PKG ?= ./...
+TESTFLAGS ?=
+ARGS ?=
+RACE ?=
+CI ?=
+
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
+go_needed := $(shell sed -n 's/^go //p' go.mod)
+# From /, since an older Go refuses to say anything beside a newer go.mod.
+go_found := $(shell cd / && $(GO) version 2>/dev/null | sed -n 's/.* go\([0-9][^ ]*\).*/\1/p')
+ifeq ($(go_found),)
+$(error Go $(go_needed) or newer is needed and "$(GO)" is not here: see https://go.dev/doc/install, or make GO=/path/to/go)
+endif
+ifneq ($(shell printf '%s\n' $(go_needed) $(go_found) | sort -V -C && echo yes),yes)
+$(error Go $(go_needed) or newer is needed and "$(GO)" is $(go_found): see https://go.dev/doc/install, or make GO=/path/to/go)
+endif
+endif
+
+tool := $(GO) tool -modfile=tools/go.mod
+with_postgres := $(GO) run ./internal/store/storetest/withpostgres --
+
+# The race detector doubles the time and needs a C compiler: it is on where CI
+# is set or RACE=1 asks for it, and a machine without a compiler tests without.
+race_wanted := $(filter-out 0 false no,$(or $(RACE),$(CI)))
+ifneq ($(race_wanted),)
+ifneq ($(filter test test-short test-race,$(MAKECMDGOALS)),)
+c_compiler := $(shell command -v $$($(GO) env CC) 2>/dev/null)
+ifeq ($(c_compiler),)
+$(info make: no C compiler here, so the tests run without the race detector (Debian: apt-get install gcc libc6-dev))
+else
+race := -race
+endif
+endif
+endif
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+
+.PHONY: run
+run: ## start Portico against the bundled simulator, on an embedded database (ARGS=…)
+	CGO_ENABLED=0 $(GO) run ./cmd/demo $(ARGS)
+
+.PHONY: build
+build: ## build bin/portico: static, stripped
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/portico ./cmd/portico
+
+.PHONY: test
+test: ## run all tests on one private Postgres (RACE=1, PKG=./internal/…, TESTFLAGS=…)
+	$(with_postgres) $(GO) test $(race) -timeout 15m $(TESTFLAGS) $(PKG)
+
+.PHONY: test-race
+test-race: ## the same with the race detector
+	@$(MAKE) --no-print-directory test RACE=1
+
+.PHONY: test-short
+test-short: ## without the stories that start processes: under a minute when warm
+	$(with_postgres) $(GO) test $(race) -short -timeout 5m $(TESTFLAGS) $(PKG)
+
+.PHONY: lint
+lint: ## run the linters and check the format (builds golangci-lint once, some minutes)
+	$(tool) golangci-lint run $(PKG)
+	$(tool) golangci-lint fmt --diff
+
+.PHONY: lint-fix
+lint-fix: ## format, and repair what the linters can repair by themselves
+	$(tool) golangci-lint fmt
+	$(tool) golangci-lint run --fix $(PKG)
+
+.PHONY: generate
+generate: ## write the generated code anew
+	$(GO) generate ./...
+
+# Every file's hash before and after says more than `git diff`: it works on a
+# tree with changes that are not committed yet, and it sees new files.
+hashes = git ls-files -z --cached --others --exclude-standard | sort -zu | xargs -0 sha256sum 2>/dev/null || true
+
+.PHONY: verify
+verify: ## fail if generated code or a go.mod is not up to date
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+	@command -v git >/dev/null || { echo 'make verify: git is needed (Debian: apt-get install git)' >&2; exit 1; }
+	@before=$$($(hashes)); \
+	[ -n "$$before" ] || { echo 'make verify: this is no git checkout' >&2; exit 1; }; \
+	$(MAKE) --no-print-directory generate; \
+	after=$$($(hashes)); \
+	[ "$$before" = "$$after" ] || { \
+		printf '%s\n' "$$before" "$$after" | sort | uniq -u | sed 's/^[0-9a-f]* */changed: /' | sort -u >&2; \
+		echo 'make verify: generated code was not up to date; it is now: commit it' >&2; \
+		exit 1; \
+	}
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities in what Portico calls (asks vuln.go.dev)
+	$(tool) govulncheck $(PKG)
+
+.PHONY: clean
+clean: ## remove what make build made
+	rm -rf bin
