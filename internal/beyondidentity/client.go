@@ -1,0 +1,245 @@
+package beyondidentity
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unicode"
+)
+
+// Bounds on what is read of an answer, in bytes.
+const (
+	maxBody    = 1 << 20
+	maxDrain   = 4 << 10 // beyond this a new connection is cheaper than the rest of the body
+	maxText    = 300     // of the vendor's text in an error
+	maxIDChars = 128     // of the vendor's request id and code
+)
+
+var (
+	errNotJSON  = errors.New("the answer is not JSON")
+	errTooLarge = errors.New("the answer is larger than 1 MiB")
+)
+
+// Client calls the management APIs. It is safe for concurrent use, and retries
+// nothing.
+type Client struct {
+	base      *url.URL
+	token     TokenSource
+	timeout   time.Duration
+	userAgent string
+	transport *http.Transport
+	http      *http.Client
+	now       func() time.Time
+}
+
+// CloseIdle closes the connections that are not in use.
+func (c *Client) CloseIdle() { c.transport.CloseIdleConnections() }
+
+// String returns the address that the client calls.
+func (c *Client) String() string { return "beyondidentity client of " + c.base.String() }
+
+// GoString returns the same text as String.
+func (c *Client) GoString() string { return c.String() }
+
+// LogValue returns the client's settings without the token.
+func (c *Client) LogValue() slog.Value {
+	return Config{
+		BaseURL:   c.base.String(),
+		Timeout:   c.timeout,
+		UserAgent: c.userAgent,
+		MaxConns:  c.transport.MaxConnsPerHost,
+	}.LogValue()
+}
+
+// request is a call before it is sent.
+type request struct {
+	op     string
+	method string
+	path   string
+	query  url.Values
+	body   []byte // JSON, or nil
+}
+
+// exchange is one call under way and what is known of its answer.
+type exchange struct {
+	op         string
+	token      string
+	connected  atomic.Bool
+	status     int
+	requestID  string
+	retryAfter time.Duration
+}
+
+// fail returns the exchange's failure. Text from outside passes through safe.
+func (x *exchange) fail(class Class, err error) *Error {
+	return &Error{
+		Op:         x.op,
+		Class:      class,
+		Status:     x.status,
+		RequestID:  x.requestID,
+		RetryAfter: x.retryAfter,
+		Err:        &cause{text: x.safe(err.Error(), maxText), original: err},
+	}
+}
+
+// safe returns text as it may be logged: no control or invisible characters,
+// which forge log lines (CWE-117), no token that a server sent back, and not
+// more than limit bytes. The token goes before the cut, which could otherwise
+// leave half of it.
+func (x *exchange) safe(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
+			return -1
+		}
+		return r
+	}, text)
+	if x.token != "" {
+		text = strings.NewReplacer(x.token, redacted, url.QueryEscape(x.token), redacted).Replace(text)
+	}
+	if len(text) > limit {
+		text = text[:limit]
+	}
+	return strings.ToValidUTF8(text, "")
+}
+
+// do sends r and returns the exchange with the body of a success. Its errors
+// are *Error.
+func (c *Client) do(ctx context.Context, r request) (*exchange, []byte, error) {
+	x := &exchange{op: r.op}
+	token, err := c.token()
+	if err != nil {
+		return nil, nil, x.fail(Unauthorized, err)
+	}
+	if x.token, err = token.header(); err != nil {
+		return nil, nil, x.fail(Unauthorized, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.newRequest(ctx, r, x)
+	if err != nil {
+		return nil, nil, x.fail(Rejected, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, x.fail(x.classOfTransport(), withoutURL(err))
+	}
+	defer func() {
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+		_ = resp.Body.Close()
+	}()
+	x.status = resp.StatusCode
+	x.requestID = x.safe(firstOf(resp.Header, "X-Request-Id", "Request-Id", "X-Correlation-Id"), maxIDChars)
+	if resp.StatusCode/100 != 2 {
+		x.retryAfter = retryAfter(resp.StatusCode, resp.Header, c.now())
+		return nil, nil, x.refused(resp)
+	}
+	body, err := readJSON(resp)
+	if err != nil {
+		return nil, nil, x.fail(Ambiguous, err)
+	}
+	return x, body, nil
+}
+
+// newRequest prepares r for sending and lets x see whether it gets a
+// connection.
+func (c *Client) newRequest(ctx context.Context, r request, x *exchange) (*http.Request, error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { x.connected.Store(true) },
+	})
+	u := c.base.JoinPath(r.path)
+	// A "+" for a space is a form's habit, which not every gateway knows.
+	u.RawQuery = strings.ReplaceAll(r.query.Encode(), "+", "%20")
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
+	if err != nil {
+		return nil, withoutURL(err)
+	}
+	// A body that cannot be rewound is never sent twice: with GetBody, the
+	// transport repeats a POST by itself when a kept connection turns out to
+	// be closed, and each create that arrives sends a mail. For the same
+	// reason no Idempotency-Key is sent: net/http takes it as leave to repeat,
+	// and the vendor does not document it.
+	req.GetBody = nil
+	req.Header.Set("Authorization", "Bearer "+x.token)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.userAgent)
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// classOfTransport says what a call without an answer proves. Once there was
+// a connection, bytes may have left; before that, none can have: TLS and a
+// proxy's CONNECT are done by the time a connection is handed out. A failed
+// dial after an earlier connection is ambiguous as well, as the flag stays.
+func (x *exchange) classOfTransport() Class {
+	if x.connected.Load() {
+		return Ambiguous
+	}
+	return Unreachable
+}
+
+// refused returns the failure for an answer that is not a success.
+func (x *exchange) refused(resp *http.Response) *Error {
+	e := &Error{
+		Op:         x.op,
+		Class:      classOfStatus(x.op, resp.StatusCode),
+		Status:     x.status,
+		RequestID:  x.requestID,
+		RetryAfter: x.retryAfter,
+	}
+	if body, err := readJSON(resp); err == nil {
+		code, message := decodeProblem(body)
+		e.Code, e.Message = x.safe(code, maxIDChars), x.safe(message, maxText)
+	}
+	return e
+}
+
+// readJSON returns the body of an answer that calls itself JSON. It returns
+// errNotJSON, errTooLarge, or what the connection says.
+func readJSON(resp *http.Response) ([]byte, error) {
+	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	isJSON := kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+	if err != nil || !isJSON || resp.Header.Get("Content-Encoding") != "" {
+		return nil, errNotJSON
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	return body, nil
+}
+
+// withoutURL returns err without the *url.Error around it: the look-up's URL
+// holds the user's external_id.
+func withoutURL(err error) error {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+func firstOf(h http.Header, names ...string) string {
+	for _, name := range names {
+		if v := h.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}

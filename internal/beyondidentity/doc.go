@@ -1,0 +1,37 @@
+// Package beyondidentity is the client of Beyond Identity's management APIs.
+//
+// It owns the wire format of three calls, the way they are sent, and the
+// judgement of what an outcome proves. Each failure is an [*Error] whose
+// [Class] says what the caller may assume:
+//
+//	class          when                                            what it proves
+//	unreachable    no connection: DNS, dial, TLS, proxy, or the     nothing was sent
+//	               caller gave up before there was one
+//	ambiguous      timeout, reset, 408, 425, 499, 5xx, or a 2xx     nothing: it may have
+//	               that does not name our user                      happened, now or later
+//	rejected       400, 422, other 4xx; input we cannot send        the data was refused
+//	unauthorized   401, 403; no usable token                        the token was refused
+//	misconfigured  3xx, 405, 407, 421, 426; 404 where it cannot     the address is not the
+//	               mean "no such user"                              API's
+//	not_found      recover: 404; find: a complete, empty answer     no such user right now
+//	conflict       409                                              another user is in the way
+//	duplicate      find: several users carry the external_id        the provider is inconsistent
+//	rate_limited   429                                              refused unread, try later
+//
+// A look-up's 404 is misconfigured and never not_found: the list does not
+// answer 404 for a user who is missing, only a host without that API does,
+// and "not found" would let the caller create the user a second time.
+//
+// Redirects are not followed: one would carry the bearer token to an address
+// that nobody configured (RFC 6750 §5.3).
+//
+//	CreateUser   POST /v1/manage/users          creates and sends the mail
+//	RecoverUser  POST /v1/manage/recover-user   sends the mail again
+//	FindUser     GET  /v2/users?filter=…        looks up by external_id
+//
+// It refuses to own retries, waiting, budgets and what becomes of a user; and
+// it logs nothing. Its neighbours: [directory] for the identifiers, and at the
+// other end [provision], which acts on the classes.
+//
+// [provision]: https://pkg.go.dev/github.com/portico-id/portico/internal/provision
+package beyondidentity

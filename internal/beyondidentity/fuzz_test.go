@@ -1,0 +1,59 @@
+package beyondidentity
+
+import (
+	stdjson "encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/portico-id/portico/internal/directory"
+)
+
+func FuzzUserAnswer(f *testing.F) {
+	for _, seed := range []string{
+		flatAnswer, `{"user":` + flatAnswer + `}`, listAnswer,
+		``, `null`, `{}`, `[]`, `{"user":null}`, `{"user":{}}`, `{"user":[]}`, `"x"`, `{"user":"x"}`,
+		`{"internal_id":"a","internal_id":"b"}`, `{"internal_id":"a\u0000"}`, "{\"internal_id\":\"\xff\"}",
+		`{"internal_id":"a","external_id":"\ud800"}`, `{"status":1e999,"email":{"a":[{}]}}`,
+		`{"users":[{}],"total_size":1}`, `{"users":null,"total_size":0}`, `{"total_size":18446744073709551616}`,
+		`{"code":409,"message":"x"}`, `{"code":"conflict","error":"x"}`, `{"error":{"message":1}}`,
+	} {
+		f.Add([]byte(seed), string(ours))
+	}
+	f.Add([]byte(`{"internal_id":"a","external_id":"e"}`), "e")
+	f.Add([]byte(`{"internal_id":"a","external_id":""}`), "")
+	f.Fuzz(func(t *testing.T, body []byte, id string) {
+		want := directory.ExternalID(id)
+		if user, err := decodeUser(body, want); err == nil {
+			checkUser(t, user, want, body)
+		}
+		if users, err := decodeList(body, want); err == nil {
+			for _, user := range users {
+				if user.ExternalID != want {
+					t.Errorf("asked for %q, got %+v", want, user)
+				}
+				if user, err := user.check(want); err == nil {
+					checkUser(t, user, want, body)
+				}
+			}
+		}
+		if code, message := decodeProblem(body); !utf8.ValidString(code) || !utf8.ValidString(message) {
+			t.Errorf("%q is not text", code+message)
+		}
+	})
+}
+
+// checkUser holds what every caller relies on: a user that was accepted is the
+// one asked for, can be addressed, and came out of well-formed JSON.
+func checkUser(t *testing.T, user User, want directory.ExternalID, body []byte) {
+	t.Helper()
+	if user.ExternalID != want || want == "" || user.InternalID == "" || len(user.InternalID) > maxInternalID {
+		t.Errorf("asked for %q, got %+v", want, user)
+	}
+	if !utf8.Valid(body) || !stdjson.Valid(body) {
+		t.Errorf("accepted %q", body)
+	}
+	if strings.ContainsAny(string(user.InternalID), "\x00\r\n\t ") {
+		t.Errorf("accepted the internal_id %q", user.InternalID)
+	}
+}
