@@ -1,0 +1,360 @@
+package simulator
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A user's status, as manage v1 and v2 spell it.
+const (
+	StatusActive    = "ACTIVE"
+	StatusSuspended = "SUSPENDED"
+	StatusDeleted   = "DELETED"
+)
+
+var (
+	// ErrNoSuchUser says that no user, or only a deleted one, has this id.
+	ErrNoSuchUser = errors.New("no such user")
+	// ErrInvalidStatus says that a status is none of ACTIVE, SUSPENDED, DELETED.
+	ErrInvalidStatus = errors.New("status must be ACTIVE, SUSPENDED or DELETED")
+
+	errExternalIDTaken = errors.New("external id taken")
+	errEmailTaken      = errors.New("email address taken")
+	errLinkUnknown     = errors.New("no such enrolment link")
+	errLinkUsed        = errors.New("enrolment link already used")
+)
+
+// account is a user as the state keeps it. It never leaves the state's lock:
+// outside, copies travel.
+type account struct {
+	internalID, externalID, email, userName, displayName, status string
+	created, modified, lastAuth                                  time.Time
+	mails, passkeys                                              int
+}
+
+// profile is what a client may say about a user.
+type profile struct{ externalID, email, userName, displayName string }
+
+type enrolmentLink struct {
+	owner *account
+	used  bool
+}
+
+// state is everything that the simulator remembers, behind one lock. It knows
+// no HTTP, and its methods take the time as an argument.
+type state struct {
+	mu    sync.Mutex
+	modes Modes
+
+	accounts    []*account
+	byInternal  map[string]*account
+	byExternal  map[string][]*account
+	byEmail     map[string][]*account
+	creates     map[string]int
+	mails       []Mail
+	links       map[string]*enrolmentLink
+	credentials map[string]*account
+
+	requests ring
+
+	sessions sessions
+	window   rateWindow
+}
+
+func newState(m Modes) *state {
+	s := &state{}
+	s.reset(m)
+	return s
+}
+
+func (s *state) reset(m Modes) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.modes = m
+	s.accounts = nil
+	s.byInternal = map[string]*account{}
+	s.byExternal = map[string][]*account{}
+	s.byEmail = map[string][]*account{}
+	s.creates = map[string]int{}
+	s.mails = nil
+	s.links = map[string]*enrolmentLink{}
+	s.credentials = map[string]*account{}
+	s.requests = ring{}
+	s.sessions = newSessions()
+	s.window = rateWindow{}
+}
+
+func (s *state) currentModes() Modes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.modes
+}
+
+func (s *state) setModes(m Modes) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.RatePerMinute != s.modes.RatePerMinute {
+		s.window = rateWindow{}
+	}
+	s.modes = m
+}
+
+// create commits a user and the mail that goes with it. It returns
+// errExternalIDTaken or errEmailTaken when the modes forbid a duplicate.
+func (s *state) create(p profile, baseURL string, now time.Time) (account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.conflict(p, nil); err != nil {
+		return account{}, err
+	}
+	a := &account{internalID: newInternalID(), status: StatusActive, created: now, modified: now}
+	s.accounts = append(s.accounts, a)
+	s.byInternal[a.internalID] = a
+	s.assign(a, p)
+	s.creates[p.externalID]++
+	s.mail(a, baseURL, now)
+	return *a, nil
+}
+
+// recoverUser sends the mail again to the oldest user with this external id. It
+// returns ErrNoSuchUser when there is none. The user keeps its passkeys:
+// whether the real one drops them is not known.
+func (s *state) recoverUser(externalID, baseURL string, now time.Time) (account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.byExternal[externalID] {
+		if a.status != StatusDeleted {
+			s.mail(a, baseURL, now)
+			return *a, nil
+		}
+	}
+	return account{}, ErrNoSuchUser
+}
+
+func (s *state) user(internalID string) (account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.live(internalID)
+	if err != nil {
+		return account{}, err
+	}
+	return *a, nil
+}
+
+// update changes a user. It returns ErrNoSuchUser, errExternalIDTaken or
+// errEmailTaken.
+func (s *state) update(internalID string, change func(*profile), now time.Time) (account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.live(internalID)
+	if err != nil {
+		return account{}, err
+	}
+	p := profile{a.externalID, a.email, a.userName, a.displayName}
+	change(&p)
+	if err := s.conflict(p, a); err != nil {
+		return account{}, err
+	}
+	s.unindex(a)
+	s.assign(a, p)
+	a.modified = now
+	return *a, nil
+}
+
+// setStatus returns ErrNoSuchUser or ErrInvalidStatus.
+func (s *state) setStatus(internalID, status string, now time.Time) error {
+	if !slices.Contains([]string{StatusActive, StatusSuspended, StatusDeleted}, status) {
+		return ErrInvalidStatus
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.byInternal[internalID]
+	if !ok {
+		return ErrNoSuchUser
+	}
+	a.status, a.modified = status, now
+	return nil
+}
+
+// remove marks a user as deleted, or returns ErrNoSuchUser.
+func (s *state) remove(internalID string, now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.live(internalID)
+	if err != nil {
+		return err
+	}
+	a.status, a.modified = StatusDeleted, now
+	return nil
+}
+
+// list returns the page of live users for which keep holds, oldest first, and
+// how many there are in all. externalID narrows the search by the index if it
+// is not nil.
+func (s *state) list(externalID *string, keep func(account) bool, skip, size int) (page []account, total int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	among := s.accounts
+	if externalID != nil {
+		among = s.byExternal[*externalID]
+	}
+	for _, a := range among {
+		if a.status == StatusDeleted || !keep(*a) {
+			continue
+		}
+		if total >= skip && len(page) < size {
+			page = append(page, *a)
+		}
+		total++
+	}
+	return page, total
+}
+
+func (s *state) allUsers() []User {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	users := make([]User, len(s.accounts))
+	for i, a := range s.accounts {
+		users[i] = User{
+			ExternalID: a.externalID, InternalID: a.internalID, Email: a.email,
+			UserName: a.userName, DisplayName: a.displayName, Status: a.status,
+			Creates: s.creates[a.externalID], Mails: a.mails, Passkeys: a.passkeys,
+		}
+	}
+	return users
+}
+
+func (s *state) mailbox(to string) []Mail {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mails := []Mail{}
+	for _, m := range slices.Backward(s.mails) {
+		if to == "" || strings.EqualFold(m.To, to) {
+			mails = append(mails, m)
+		}
+	}
+	return mails
+}
+
+// enrolment says whose link this is. It returns errLinkUnknown or errLinkUsed.
+func (s *state) enrolment(token string) (account, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	link, err := s.link(token)
+	if err != nil {
+		return account{}, err
+	}
+	return *link.owner, nil
+}
+
+// enrol uses the link up and returns a new credential of its owner. It returns
+// errLinkUnknown or errLinkUsed.
+func (s *state) enrol(token string, now time.Time) (credential string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	link, err := s.link(token)
+	if err != nil {
+		return "", err
+	}
+	link.used = true
+	link.owner.passkeys++
+	link.owner.modified = now
+	credential = newSecret()
+	s.credentials[credential] = link.owner
+	return credential, nil
+}
+
+// holders returns the users whose credentials these are, each once, in order.
+func (s *state) holders(credentials []string) []account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []account
+	seen := map[*account]bool{}
+	for _, c := range credentials {
+		if a, ok := s.credentials[c]; ok && !seen[a] {
+			seen[a] = true
+			found = append(found, *a)
+		}
+	}
+	return found
+}
+
+// The rest is called with the lock held.
+
+func (s *state) live(internalID string) (*account, error) {
+	a, ok := s.byInternal[internalID]
+	if !ok || a.status == StatusDeleted {
+		return nil, ErrNoSuchUser
+	}
+	return a, nil
+}
+
+func (s *state) link(token string) (*enrolmentLink, error) {
+	link, ok := s.links[token]
+	switch {
+	case !ok || link.owner.status == StatusDeleted:
+		return nil, errLinkUnknown
+	case link.used:
+		return nil, errLinkUsed
+	}
+	return link, nil
+}
+
+func (s *state) conflict(p profile, self *account) error {
+	taken := func(others []*account) bool {
+		return slices.ContainsFunc(others, func(a *account) bool {
+			return a != self && a.status != StatusDeleted
+		})
+	}
+	if s.modes.Uniqueness.externalID() && taken(s.byExternal[p.externalID]) {
+		return errExternalIDTaken
+	}
+	if s.modes.Uniqueness.email() && taken(s.byEmail[strings.ToLower(p.email)]) {
+		return errEmailTaken
+	}
+	return nil
+}
+
+func (s *state) assign(a *account, p profile) {
+	a.externalID, a.email, a.userName, a.displayName = p.externalID, p.email, p.userName, p.displayName
+	email := strings.ToLower(p.email)
+	s.byExternal[p.externalID] = append(s.byExternal[p.externalID], a)
+	s.byEmail[email] = append(s.byEmail[email], a)
+}
+
+func (s *state) unindex(a *account) {
+	same := func(other *account) bool { return other == a }
+	email := strings.ToLower(a.email)
+	s.byExternal[a.externalID] = slices.DeleteFunc(s.byExternal[a.externalID], same)
+	s.byEmail[email] = slices.DeleteFunc(s.byEmail[email], same)
+}
+
+func (s *state) mail(a *account, baseURL string, now time.Time) {
+	token := newSecret()
+	link := baseURL + "/enroll/" + token
+	s.links[token] = &enrolmentLink{owner: a}
+	a.mails++
+	s.mails = append(s.mails, Mail{
+		ID:      strconv.Itoa(len(s.mails) + 1),
+		To:      a.email,
+		Subject: "Register your passkey",
+		Text:    fmt.Sprintf("Hello %s,\n\nopen this link on the device that you want to sign in with:\n\n%s\n", a.displayName, link),
+		Link:    link,
+		SentAt:  now.UTC(),
+	})
+}
+
+// newInternalID looks like the ids in the vendor's samples, and like none of
+// ours, so that a mix-up of the two shows.
+func newInternalID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails: it ends the program instead
+	return hex.EncodeToString(b[:])
+}
