@@ -1,0 +1,15 @@
+// Package queue runs what must happen after a commit, at least once, however
+// often the process dies. It is the only importer of River; its tables lie in
+// the same database as the rows that cause the jobs, so that a job exists if
+// and only if they do.
+//
+//	signup         carry a sign-up out at the provider; snoozes until done
+//	housekeeping   remove what has expired; every ten minutes, one replica
+//
+// Jobs of a process that died are handed back as soon as another notices that
+// it is gone: on Postgres each process holds an advisory lock as a sign of
+// life, on SQLite there is one process.
+//
+// It refuses to own what a job does (package provision) and what causes it
+// (package store).
+package queue

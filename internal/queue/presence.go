@@ -1,0 +1,151 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+const (
+	// presenceClass is the first key of the advisory locks: "port" in ASCII.
+	presenceClass = 0x706f7274
+	// lookEvery is how often the queue looks for jobs of the dead.
+	lookEvery = 5 * time.Second
+)
+
+// presence shows that this process lives, by an advisory lock that Postgres
+// drops with its connection, and hands back the jobs of processes that show
+// no such lock. River alone would leave them for minutes.
+type presence struct {
+	pool   *pgxpool.Pool
+	id     string
+	log    *slog.Logger
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// startPresence takes the lock, hands back once, and goes on in the background
+// until stop.
+func startPresence(ctx context.Context, pool *pgxpool.Pool, id string, log *slog.Logger) (*presence, error) {
+	p := &presence{pool: pool, id: id, log: log, done: make(chan struct{})}
+	conn, err := p.appear(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.handBack(ctx, conn); err != nil {
+		_ = conn.Close(ctx)
+		return nil, err
+	}
+	ctx, p.cancel = context.WithCancel(ctx)
+	go p.run(ctx, conn)
+	return p, nil
+}
+
+func (p *presence) stop() {
+	if p != nil {
+		p.cancel()
+		<-p.done
+	}
+}
+
+// appear connects and takes the lock. The connection is not the pool's: it is
+// held for life and would be one fewer for requests.
+func (p *presence) appear(ctx context.Context) (*pgx.Conn, error) {
+	conn, err := pgx.ConnectConfig(ctx, p.pool.Config().ConnConfig.Copy())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, `SELECT pg_advisory_lock($1, hashtext($2))`, presenceClass, p.id); err != nil {
+		_ = conn.Close(ctx)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// run looks for jobs of the dead, and appears again when the connection, and
+// the lock with it, is lost.
+func (p *presence) run(ctx context.Context, conn *pgx.Conn) {
+	defer close(p.done)
+	defer func() {
+		if conn != nil {
+			_ = conn.Close(context.WithoutCancel(ctx))
+		}
+	}()
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		err := p.look(ctx, &conn)
+		if err != nil && ctx.Err() == nil {
+			p.log.WarnContext(ctx, "queue cannot look for jobs left behind", slog.Any("error", err))
+		}
+	}
+}
+
+func (p *presence) look(ctx context.Context, conn **pgx.Conn) error {
+	if *conn == nil || (*conn).IsClosed() {
+		again, err := p.appear(ctx)
+		if err != nil {
+			return err
+		}
+		*conn = again
+	}
+	return p.handBack(ctx, *conn)
+}
+
+// handBack makes the running jobs of the dead available again. What such a job
+// may have done at the provider is in the user's row, not in the queue.
+func (p *presence) handBack(ctx context.Context, conn *pgx.Conn) error {
+	rows, err := conn.Query(ctx, `
+		SELECT DISTINCT attempted_by[array_upper(attempted_by, 1)]
+		FROM river_job WHERE state = 'running'`)
+	if err != nil {
+		return err
+	}
+	owners, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	for _, owner := range owners {
+		if owner == p.id {
+			continue
+		}
+		var dead bool
+		if err := conn.QueryRow(ctx, `SELECT pg_try_advisory_lock($1, hashtext($2))`, presenceClass, owner).Scan(&dead); err != nil {
+			return err
+		}
+		if !dead {
+			continue
+		}
+		tag, err := conn.Exec(ctx, `
+			UPDATE river_job SET state = 'available', scheduled_at = now()
+			WHERE state = 'running' AND attempted_by[array_upper(attempted_by, 1)] = $1`, owner)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, `SELECT pg_advisory_unlock($1, hashtext($2))`, presenceClass, owner); err != nil {
+			return err
+		}
+		p.log.WarnContext(ctx, "jobs of a process that died are handed back",
+			slog.String("process", owner), slog.Int64("jobs", tag.RowsAffected()))
+	}
+	return nil
+}
+
+// handBackAll does the same on SQLite, where no other process can be at work.
+func handBackAll(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, `UPDATE river_job SET state = 'available' WHERE state = 'running'`)
+	if err != nil {
+		return fmt.Errorf("hand back jobs: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/riverdriver/riversqlite"
+
+	"github.com/portico-id/portico/internal/signup"
+)
+
+const (
+	// jobLimit is longer than all calls that one job makes can take.
+	jobLimit = 45 * time.Second
+	// rescueAfter is River's own net beneath the sign of life.
+	rescueAfter = 3 * time.Minute
+	// maxAttempts is for errors of ours, such as a database that is away. A
+	// sign-up is never given up by counting.
+	maxAttempts = 10_000
+	// sqlitePoll is how soon a job is noticed where nothing notifies.
+	sqlitePoll = 100 * time.Millisecond
+)
+
+// Handlers are what the jobs do.
+type Handlers struct {
+	// CarrySignup does for the sign-up what can be done now and returns when
+	// to call again, or zero when nothing is left to do.
+	CarrySignup func(ctx context.Context, id signup.ID) (again time.Duration, err error)
+	// Housekeep removes what has expired.
+	Housekeep func(ctx context.Context) error
+}
+
+// Config says what the queue runs on.
+type Config struct {
+	DB      *sql.DB
+	Pool    *pgxpool.Pool // nil on SQLite
+	Workers int           // jobs under way at once
+	Log     *slog.Logger
+}
+
+// Queue inserts jobs and, once started, works them.
+type Queue struct {
+	config   Config
+	id       string
+	inserter *river.Client[*sql.Tx]
+	worker   worker
+	presence *presence
+}
+
+// worker is what starting and stopping needs of River's client, whose type
+// depends on the driver.
+type worker interface {
+	Start(ctx context.Context) error
+	Stop(ctx context.Context) error
+	StopAndCancel(ctx context.Context) error
+}
+
+// New returns a queue that can insert. Start lets it work.
+func New(config Config) (*Queue, error) {
+	config.Log = slog.New(warnings{config.Log.Handler()})
+	q := &Queue{config: config, id: "portico-" + rand.Text()}
+	settings := &river.Config{Logger: config.Log, MaxAttempts: maxAttempts}
+	var err error
+	if config.Pool == nil {
+		q.inserter, err = river.NewClient(riversqlite.New(config.DB), settings)
+	} else {
+		q.inserter, err = river.NewClient(riverdatabasesql.New(config.DB), settings)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("queue: %w", err)
+	}
+	return q, nil
+}
+
+// EnqueueSignup inserts the job that carries the sign-up out. It exists when,
+// and only when, tx commits.
+func (q *Queue) EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	_, err := q.inserter.InsertTx(ctx, tx, signupArgs{SignupID: string(id)}, nil)
+	if err != nil {
+		return fmt.Errorf("enqueue sign-up: %w", err)
+	}
+	return nil
+}
+
+// Start begins to work jobs, first those that a process left behind when it
+// died. They run until Stop, not until ctx ends.
+func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
+	ctx = context.WithoutCancel(ctx)
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &signupWorker{carry: handlers.CarrySignup})
+	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})
+	settings := &river.Config{
+		ID:                   q.id,
+		Logger:               q.config.Log,
+		Workers:              workers,
+		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.config.Workers}},
+		JobTimeout:           jobLimit,
+		RescueStuckJobsAfter: rescueAfter,
+		MaxAttempts:          maxAttempts,
+		RetryPolicy:          retryPolicy{},
+		PeriodicJobs:         []*river.PeriodicJob{housekeeping()},
+	}
+	var err error
+	if q.config.Pool == nil {
+		settings.FetchPollInterval, settings.FetchCooldown = sqlitePoll, sqlitePoll
+		if err = handBackAll(ctx, q.config.DB); err != nil {
+			return fmt.Errorf("queue: %w", err)
+		}
+		q.worker, err = river.NewClient(riversqlite.New(q.config.DB), settings)
+	} else {
+		if q.presence, err = startPresence(ctx, q.config.Pool, q.id, q.config.Log); err != nil {
+			return fmt.Errorf("queue: %w", err)
+		}
+		q.worker, err = river.NewClient(riverpgxv5.New(q.config.Pool), settings)
+	}
+	if err == nil {
+		err = q.worker.Start(ctx)
+	}
+	if err != nil {
+		q.worker = nil
+		q.presence.stop()
+		return fmt.Errorf("queue: %w", err)
+	}
+	return nil
+}
+
+// Stop takes no more jobs and waits for those under way. When ctx ends first
+// they are cancelled; they write what they know and are tried again by
+// whoever works the queue next.
+func (q *Queue) Stop(ctx context.Context) error {
+	if q.worker == nil {
+		return nil
+	}
+	err := q.worker.Stop(ctx)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = q.worker.StopAndCancel(hard)
+	}
+	q.presence.stop()
+	return err
+}
+
+// warnings drops River's news of its own workings.
+type warnings struct{ slog.Handler }
+
+// Enabled reports whether a record of the level is kept.
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// WithAttrs keeps the threshold.
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(attrs)} }
+
+// WithGroup keeps the threshold.
+func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }

@@ -1,0 +1,18 @@
+// Package store keeps users, sign-ups and sessions in Postgres or, for trials
+// on one machine, in SQLite: the same code over both. It is the only importer
+// of GORM.
+//
+//	users       who is in the directory, and how far the provider has them
+//	signups     receipts, and whether their job is done
+//	sessions    who is signed in, by the hash of the token
+//	used_flows  logins that were finished, so that none is finished twice
+//
+// A method is one use case and, where it writes more than one thing, one
+// transaction. Invariants are named constraints of the schema; their
+// violations are translated, not checked for first. Rows are types of their
+// own, with two converters each.
+//
+// It refuses to own rules: what may become of a user is package directory's,
+// and the queue's tables are package queue's. A job is inserted in the
+// transaction that causes it, through [Jobs].
+package store

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/signup"
+)
+
+// Jobs enqueues what is to follow a commit, inside the transaction.
+type Jobs interface {
+	EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error
+}
+
+// Store is the directory's rows behind the stores that the domain asks for:
+// signup.Store, provision.Store, session.Store and login.FlowStore.
+type Store struct {
+	db   *gorm.DB
+	jobs Jobs
+}
+
+// New returns the store of an open database.
+func New(db *DB, jobs Jobs) *Store { return &Store{db: db.gorm, jobs: jobs} }
+
+// transact runs do in one transaction and translates its error.
+func (s *Store) transact(ctx context.Context, do func(tx *gorm.DB) error) error {
+	return translate(s.db.WithContext(ctx).Transaction(do))
+}
+
+// sqlTx returns the transaction beneath GORM's, which the queue inserts in.
+func sqlTx(tx *gorm.DB) (*sql.Tx, error) {
+	t, ok := tx.Statement.ConnPool.(*sql.Tx)
+	if !ok {
+		return nil, fmt.Errorf("no transaction beneath GORM's, but %T", tx.Statement.ConnPool)
+	}
+	return t, nil
+}
+
+// inProvisioning are the statuses out of which provisioning moves a user.
+func inProvisioning() []string {
+	return []string{string(directory.Received), string(directory.Provisioning)}
+}
