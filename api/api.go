@@ -1,0 +1,116 @@
+package api
+
+import (
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/session"
+	"github.com/portico-id/portico/internal/signup"
+)
+
+// Config says what the API serves, and to whom.
+type Config struct {
+	PublicURL         string   // where clients reach us, without a trailing slash
+	FrontendOrigins   []string // of the apps, exactly as browsers send them
+	DefaultReturnTo   string   // absolute, at one of FrontendOrigins
+	InsecureLocalhost bool     // plain http: cookies without Secure and prefix
+	TrustedProxies    []netip.Prefix
+
+	Signups  *signup.Service
+	Login    *login.RelyingParty
+	Sessions *session.Service
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// API is the routes and what they share.
+type API struct {
+	config  Config
+	cookies cookies
+	origins originCheck
+	returns returnTargets
+	proxies proxies
+	echo    *echo.Echo
+}
+
+// New returns the API. It returns an error when the configuration contradicts
+// itself.
+func New(config Config) (*API, error) {
+	fallback, err := url.Parse(config.DefaultReturnTo)
+	if err != nil {
+		return nil, err
+	}
+	origins, err := newOriginCheck(config.FrontendOrigins)
+	if err != nil {
+		return nil, err
+	}
+	a := &API{
+		config:  config,
+		cookies: cookies{insecure: config.InsecureLocalhost},
+		origins: origins,
+		returns: returnTargets{fallback: fallback, origins: origins.trusted},
+		proxies: proxies(config.TrustedProxies),
+	}
+	if _, ok := a.returns.resolve(config.DefaultReturnTo); !ok {
+		return nil, errors.New("the default return target is not at a configured origin")
+	}
+	a.echo = a.newEcho()
+	return a, nil
+}
+
+// newEcho registers every route behind its guard, and what surrounds them all.
+func (a *API) newEcho() *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = a.answerError
+	e.IPExtractor = a.proxies.extractor()
+	e.Logger.SetOutput(discard{})
+	e.Use(a.identify, a.harden, a.log, a.recoverPanics, a.cors())
+	for _, route := range a.routes() {
+		e.Add(route.method, echoPath(route.path), a.guarded(route))
+	}
+	return e
+}
+
+// echoPath writes the contract's "{name}" as Echo's ":name".
+func echoPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+// guarded is the route's handler behind its guard.
+func (a *API) guarded(r route) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		call := &call{Context: c, w: c.Response(), r: c.Request()}
+		switch r.guard {
+		case anyone:
+			if err := a.origins.unsafe(call.r); err != nil {
+				return err
+			}
+		case signedIn:
+			var err error
+			if call.caller, err = a.recognise(call.r); err != nil {
+				return err
+			}
+			note(c).userID = string(call.caller.user.ID)
+		default:
+			return errors.New("the route has no guard")
+		}
+		return r.handle(call)
+	}
+}
+
+// ServeHTTP serves one request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.echo.ServeHTTP(w, r) }
+
+// discard swallows Echo's own log, which knows no fields. What it would say
+// comes as errors too.
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }

@@ -1,0 +1,20 @@
+// Package api is all of HTTP, and nothing else: routes, guards, cookies,
+// strict decoding, problem documents. It is the only importer of Echo.
+//
+//	POST /signup               anyone        accepts a sign-up
+//	GET  /signup/{signup_id}   anyone        where it stands
+//	GET  /login                anyone        to the provider, by redirect
+//	POST /login                anyone        the same, as JSON
+//	GET  /callback             anyone        the provider's answer, by redirect
+//	POST /callback             anyone        the same, as JSON
+//	GET  /me                   signed in     who that is
+//	POST /logout               signed in     ends the session
+//
+// The contract is openapi.yaml; [routes] carries what of it the code must
+// know, and tests hold the two, and every response, against each other. A
+// handler decodes, makes one call into the domain, and encodes; errors pass
+// through one table, in problem.go.
+//
+// It refuses to own what a user, a flow or a session is: packages directory,
+// login, session and signup do.
+package api

@@ -1,0 +1,132 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/session"
+)
+
+// guard says who may call a route. Its zero value lets nobody in, so that a
+// route for which nobody has decided is closed.
+type guard int
+
+const (
+	// anyone may call: nothing about the caller counts. A request that changes
+	// something must still not come from a page of another origin.
+	anyone guard = iota + 1
+	// signedIn needs a session.
+	signedIn
+)
+
+// caller is who a request is from.
+type caller struct {
+	user    directory.User
+	session session.Session
+	token   session.Token
+}
+
+// originCheck refuses what pages of other origins cause.
+type originCheck struct {
+	protection *http.CrossOriginProtection
+	trusted    map[string]bool
+}
+
+func newOriginCheck(origins []string) (originCheck, error) {
+	check := originCheck{protection: http.NewCrossOriginProtection(), trusted: make(map[string]bool)}
+	for _, origin := range origins {
+		if err := check.protection.AddTrustedOrigin(origin); err != nil {
+			return originCheck{}, err
+		}
+		check.trusted[origin] = true
+	}
+	return check, nil
+}
+
+// unsafe applies the standard library's check to methods that change something.
+func (o originCheck) unsafe(r *http.Request) error {
+	if o.protection.Check(r) != nil {
+		return refuse(openapi.ProblemCodeCrossOrigin)
+	}
+	return nil
+}
+
+// withCookie checks a request that a cookie authenticates, GET included.
+//
+// Cross-site request forgery: another site can make a browser send our cookie,
+// but neither this header, which needs a preflight that CORS refuses, nor a
+// trusted Origin (RFC 10017 §6.1.3.3).
+func (o originCheck) withCookie(r *http.Request) error {
+	if header := r.Header.Values("X-Csrf"); len(header) != 1 || header[0] != "1" {
+		return refuse(openapi.ProblemCodeCsrfRequired)
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && !o.trusted[origin] && !sameOrigin(origin, r.Host) {
+		return refuse(openapi.ProblemCodeCrossOrigin)
+	}
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && !o.trusted[r.Header.Get("Origin")] {
+		return refuse(openapi.ProblemCodeCrossOrigin)
+	}
+	return o.unsafe(r)
+}
+
+func sameOrigin(origin, host string) bool {
+	return origin == "https://"+host || origin == "http://"+host
+}
+
+// credential returns the one token that the request carries. It refuses a
+// request that carries several: which of them counts must not be a guess
+// (session fixation by a planted second cookie).
+func (a *API) credential(r *http.Request) (session.Token, error) {
+	cookies := a.cookies.sessions(r)
+	headers := r.Header.Values("Authorization")
+	switch {
+	case len(cookies)+len(headers) == 0:
+		return session.Token{}, refuse(openapi.ProblemCodeNotAuthenticated)
+	case len(cookies)+len(headers) > 1:
+		return session.Token{}, refuse(openapi.ProblemCodeCredentialsConflict)
+	case len(cookies) == 1:
+		if err := a.origins.withCookie(r); err != nil {
+			return session.Token{}, err
+		}
+		return session.ParseToken(session.Browser, cookies[0])
+	default:
+		scheme, token, _ := strings.Cut(headers[0], " ")
+		if !strings.EqualFold(scheme, "Bearer") {
+			return session.Token{}, refuse(openapi.ProblemCodeNotAuthenticated)
+		}
+		return session.ParseToken(session.Native, token)
+	}
+}
+
+// recognise returns who is calling, or the problem that nobody is.
+func (a *API) recognise(r *http.Request) (caller, error) {
+	token, err := a.credential(r)
+	if err != nil {
+		return caller{}, err
+	}
+	user, s, err := a.config.Sessions.Recognise(r.Context(), token)
+	if err != nil {
+		return caller{}, err
+	}
+	return caller{user: user, session: s, token: token}, nil
+}
+
+// presented returns the hashes of whatever session tokens the request carries,
+// checked or not. A login ends those sessions.
+func (a *API) presented(r *http.Request) []session.Hash {
+	var hashes []session.Hash
+	for _, value := range a.cookies.sessions(r) {
+		if token, err := session.ParseToken(session.Browser, value); err == nil {
+			hashes = append(hashes, token.Hash())
+		}
+	}
+	for _, value := range r.Header.Values("Authorization") {
+		_, text, _ := strings.Cut(value, " ")
+		if token, err := session.ParseToken(session.Native, text); err == nil {
+			hashes = append(hashes, token.Hash())
+		}
+	}
+	return hashes
+}

@@ -1,0 +1,234 @@
+package api
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/portico-id/portico/api/openapi"
+)
+
+// notes is what the access log says of a request beside its outline.
+type notes struct {
+	requestID string
+	userID    string
+	code      code
+	logged    bool
+}
+
+const notesKey = "portico.notes"
+
+func note(c echo.Context) *notes {
+	n, ok := c.Get(notesKey).(*notes)
+	if !ok {
+		n = &notes{}
+		c.Set(notesKey, n)
+	}
+	return n
+}
+
+// identify names the request. A name that came with it counts only from a
+// trusted proxy: anyone else could forge the log's.
+func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		id := c.Request().Header.Get(echo.HeaderXRequestID)
+		if !wellFormedRequestID(id) || !a.proxies.trusts(c.Request().RemoteAddr) {
+			var raw [16]byte
+			_, _ = rand.Read(raw[:])
+			id = hex.EncodeToString(raw[:])
+		}
+		note(c).requestID = id
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		return next(c)
+	}
+}
+
+func wellFormedRequestID(id string) bool {
+	return len(id) >= 8 && len(id) <= 128 && strings.Trim(id,
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == ""
+}
+
+// harden sets the headers that every answer has. Answers are JSON and
+// redirects, so the policy forbids everything (ASVS 3.4).
+func (a *API) harden(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox")
+		h.Set("Cross-Origin-Resource-Policy", "same-site")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		if !a.config.InsecureLocalhost {
+			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		}
+		return next(c)
+	}
+}
+
+// log writes one line a request. Paths and queries carry receipts and codes,
+// so the line has the route's pattern instead.
+func (a *API) log(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := a.config.Now()
+		if err := next(c); err != nil {
+			c.Error(err) // answers, so that the status below is the one sent
+		}
+		n := note(c)
+		attrs := []slog.Attr{
+			slog.String("request_id", n.requestID),
+			slog.String("method", c.Request().Method),
+			slog.String("route", c.Path()),
+			slog.Int("status", c.Response().Status),
+			slog.Int64("bytes", c.Response().Size),
+			slog.Float64("duration_ms", float64(a.config.Now().Sub(start).Microseconds())/1000),
+			slog.String("client_ip", c.RealIP()),
+		}
+		if n.code != "" {
+			attrs = append(attrs, slog.String("code", string(n.code)))
+		}
+		if n.userID != "" {
+			attrs = append(attrs, slog.String("user_id", n.userID))
+		}
+		a.config.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
+		return nil
+	}
+}
+
+// recoverPanics turns a panic into a 500. It lets the server's own
+// abort-this-connection panic through.
+func (a *API) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			switch p := recover(); p {
+			case nil:
+			case http.ErrAbortHandler:
+				panic(p)
+			default:
+				err = &problem{
+					code:  openapi.ProblemCodeInternalError,
+					cause: fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+				}
+			}
+		}()
+		return next(c)
+	}
+}
+
+// cors lets pages of exactly the configured origins read answers.
+func (a *API) cors() echo.MiddlewareFunc {
+	return middleware.CORSWithConfig(middleware.CORSConfig{
+		AllowOrigins:     a.config.FrontendOrigins,
+		AllowMethods:     []string{http.MethodGet, http.MethodPost},
+		AllowHeaders:     []string{echo.HeaderContentType, echo.HeaderAuthorization, "X-CSRF"},
+		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter},
+		AllowCredentials: true,
+		MaxAge:           600,
+	})
+}
+
+// answerError answers with the problem document that err stands for.
+func (a *API) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := asProblem(echoProblem(err))
+	n := note(c)
+	n.code = p.code
+	if p.status() >= http.StatusInternalServerError {
+		a.logRefusal(c, p)
+	}
+	raw, err := json.Marshal(p.document(c.Request().URL.EscapedPath(), n.requestID))
+	if err != nil {
+		c.Response().WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	h := c.Response().Header()
+	if p.retryAfter > 0 {
+		h.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(p.retryAfter.Round(time.Second).Seconds()))))
+	}
+	if p.status() == http.StatusUnauthorized {
+		h.Set(echo.HeaderWWWAuthenticate, `Bearer realm="portico"`)
+	}
+	if c.Request().Method == http.MethodHead {
+		_ = c.NoContent(p.status())
+		return
+	}
+	_ = c.Blob(p.status(), "application/problem+json", raw)
+}
+
+// logRefusal logs why a request was refused, once. The answer says less.
+func (a *API) logRefusal(c echo.Context, p *problem) {
+	n := note(c)
+	if n.logged {
+		return
+	}
+	n.logged = true
+	level := slog.LevelInfo
+	switch {
+	case p.status() == http.StatusServiceUnavailable:
+		level = slog.LevelWarn
+	case p.status() >= http.StatusInternalServerError:
+		level = slog.LevelError
+	}
+	a.config.Log.LogAttrs(c.Request().Context(), level, "request was refused",
+		slog.String("request_id", n.requestID), slog.String("code", string(p.code)), slog.Any("error", p.cause))
+}
+
+// echoProblem returns what Echo's own errors stand for.
+func echoProblem(err error) error {
+	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
+		switch e.Code {
+		case http.StatusNotFound:
+			return refuse(openapi.ProblemCodeNotFound)
+		case http.StatusMethodNotAllowed:
+			return refuse(openapi.ProblemCodeMethodNotAllowed)
+		}
+	}
+	return err
+}
+
+// proxies are the peers whose X-Forwarded-For counts.
+type proxies []netip.Prefix
+
+// extractor returns how a client's address is found. Without trusted proxies
+// it is the peer's, whatever headers say.
+func (p proxies) extractor() echo.IPExtractor {
+	if len(p) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, prefix := range p {
+		options = append(options, echo.TrustIPRange(&net.IPNet{
+			IP:   prefix.Addr().AsSlice(),
+			Mask: net.CIDRMask(prefix.Bits(), prefix.Addr().BitLen()),
+		}))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+func (p proxies) trusts(remoteAddr string) bool {
+	peer, err := netip.ParseAddrPort(remoteAddr)
+	if err != nil {
+		return false
+	}
+	for _, prefix := range p {
+		if prefix.Contains(peer.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}

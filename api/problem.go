@@ -1,0 +1,182 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/session"
+	"github.com/portico-id/portico/internal/signup"
+)
+
+// code is a problem's stable name.
+type code = openapi.ProblemCode
+
+// kind is what is always the same about the problems with one code.
+type kind struct {
+	status int
+	title  string
+	detail string
+}
+
+const startAgain = "Start again at /login."
+
+// kinds has every code of the contract.
+//
+//nolint:gochecknoglobals // a table
+var kinds = map[code]kind{
+	openapi.ProblemCodeInvalidQuery:         {400, "A query parameter is not usable", ""},
+	openapi.ProblemCodeMalformedBody:        {400, "The body is not the JSON that is wanted", ""},
+	openapi.ProblemCodeCredentialsConflict:  {400, "The request says in two ways who is calling", ""},
+	openapi.ProblemCodeFlowMissing:          {400, "No login is under way here", startAgain},
+	openapi.ProblemCodeFlowInvalid:          {400, "The flow is not one of ours", startAgain},
+	openapi.ProblemCodeFlowExpired:          {400, "The login took too long", startAgain},
+	openapi.ProblemCodeStateMismatch:        {400, "The answer belongs to another flow", startAgain},
+	openapi.ProblemCodeIssuerMismatch:       {400, "The answer comes from another issuer", startAgain},
+	openapi.ProblemCodeAnswerInvalid:        {400, "The provider's answer is malformed", startAgain},
+	openapi.ProblemCodeCodeRefused:          {400, "The provider refused the code", startAgain},
+	openapi.ProblemCodeNotAuthenticated:     {401, "Nobody is signed in", ""},
+	openapi.ProblemCodeSessionInvalid:       {401, "The session is not known", ""},
+	openapi.ProblemCodeSessionExpired:       {401, "The session has ended", ""},
+	openapi.ProblemCodeCsrfRequired:         {403, "The header X-CSRF: 1 is missing", ""},
+	openapi.ProblemCodeCrossOrigin:          {403, "The request comes from another origin", ""},
+	openapi.ProblemCodeAccessDenied:         {403, "The provider refused the login", ""},
+	openapi.ProblemCodeLoginRequired:        {403, "The user has to take part", ""},
+	openapi.ProblemCodeNotRegistered:        {403, "This user has not signed up", ""},
+	openapi.ProblemCodeUserSuspended:        {403, "The user is suspended", ""},
+	openapi.ProblemCodeUserNotReady:         {403, "The user may not sign in yet", ""},
+	openapi.ProblemCodeIdentityMismatch:     {403, "The identity is not the one on record", ""},
+	openapi.ProblemCodeNotFound:             {404, "There is nothing here", ""},
+	openapi.ProblemCodeSignupNotFound:       {404, "No sign-up has this receipt", ""},
+	openapi.ProblemCodeMethodNotAllowed:     {405, "The route does not take this method", ""},
+	openapi.ProblemCodeFlowUsed:             {409, "The flow has been finished already", startAgain},
+	openapi.ProblemCodeBodyTooLarge:         {413, "The body is over 64 KiB", ""},
+	openapi.ProblemCodeUnsupportedMediaType: {415, "The body is not application/json", ""},
+	openapi.ProblemCodeInvalidFields:        {422, "A value is not acceptable", ""},
+	openapi.ProblemCodeInternalError:        {500, "Something went wrong here", ""},
+	openapi.ProblemCodeProviderError:        {502, "The provider answered with an error", ""},
+	openapi.ProblemCodeIdentityRejected:     {502, "The provider's answer was not acceptable", ""},
+	openapi.ProblemCodeProviderUnavailable:  {503, "The provider cannot be reached", ""},
+	openapi.ProblemCodeUnavailable:          {503, "The service cannot answer just now", ""},
+}
+
+// causes translates the domain's errors. What is not in it is a fault of ours.
+//
+//nolint:gochecknoglobals // a table
+var causes = []struct {
+	err  error
+	code code
+}{
+	{signup.ErrNotFound, openapi.ProblemCodeSignupNotFound},
+	{session.ErrToken, openapi.ProblemCodeSessionInvalid},
+	{session.ErrUnknown, openapi.ProblemCodeSessionInvalid},
+	{session.ErrExpired, openapi.ProblemCodeSessionExpired},
+	{directory.ErrNotRegistered, openapi.ProblemCodeNotRegistered},
+	{directory.ErrSuspended, openapi.ProblemCodeUserSuspended},
+	{directory.ErrNotReady, openapi.ProblemCodeUserNotReady},
+	{directory.ErrIdentityMismatch, openapi.ProblemCodeIdentityMismatch},
+	{directory.ErrUnavailable, openapi.ProblemCodeUnavailable},
+	{login.ErrFlowMissing, openapi.ProblemCodeFlowMissing},
+	{login.ErrFlowInvalid, openapi.ProblemCodeFlowInvalid},
+	{login.ErrFlowExpired, openapi.ProblemCodeFlowExpired},
+	{login.ErrFlowUsed, openapi.ProblemCodeFlowUsed},
+	{login.ErrStateMismatch, openapi.ProblemCodeStateMismatch},
+	{login.ErrIssuerMismatch, openapi.ProblemCodeIssuerMismatch},
+	{login.ErrAnswerInvalid, openapi.ProblemCodeAnswerInvalid},
+	{login.ErrCodeRefused, openapi.ProblemCodeCodeRefused},
+	{login.ErrClientRefused, openapi.ProblemCodeProviderError},
+	{login.ErrIdentityRejected, openapi.ProblemCodeIdentityRejected},
+	{login.ErrProviderUnavailable, openapi.ProblemCodeProviderUnavailable},
+}
+
+// problem is an error that knows its answer.
+type problem struct {
+	code       code
+	fields     []openapi.FieldError
+	retryAfter time.Duration
+	cause      error // for the log; never in the answer
+}
+
+// Error names the code and the cause.
+func (p *problem) Error() string {
+	if p.cause == nil {
+		return string(p.code)
+	}
+	return string(p.code) + ": " + p.cause.Error()
+}
+
+// Unwrap returns the cause.
+func (p *problem) Unwrap() error { return p.cause }
+
+func refuse(c code) *problem { return &problem{code: c} }
+
+// invalidField is a well-formed value that is not acceptable.
+func invalidField(pointer string, c openapi.FieldErrorCode, detail string) *problem {
+	return &problem{code: openapi.ProblemCodeInvalidFields, fields: []openapi.FieldError{{Pointer: pointer, Code: c, Detail: detail}}}
+}
+
+// invalidParameter is a query parameter that is not usable.
+func invalidParameter(name string, c openapi.FieldErrorCode, detail string) *problem {
+	return &problem{code: openapi.ProblemCodeInvalidQuery, fields: []openapi.FieldError{{Pointer: "?" + name, Code: c, Detail: detail}}}
+}
+
+// defaultRetryAfter is said with every 503 that knows no better.
+const defaultRetryAfter = 5 * time.Second
+
+// asProblem returns the problem that err is.
+func asProblem(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
+	p := &problem{code: openapi.ProblemCodeInternalError, cause: err}
+	for _, c := range causes {
+		if errors.Is(err, c.err) {
+			p.code = c.code
+			break
+		}
+	}
+	if refused, ok := errors.AsType[*login.ProviderError](err); ok {
+		p.code = codeOfProviderError(refused.Class)
+	}
+	if away, ok := errors.AsType[*login.UnavailableError](err); ok {
+		p.retryAfter = away.RetryAfter
+	}
+	if p.status() == http.StatusServiceUnavailable && p.retryAfter <= 0 {
+		p.retryAfter = defaultRetryAfter
+	}
+	return p
+}
+
+// codeOfProviderError keeps of the provider's error what an app can act on.
+func codeOfProviderError(class string) code {
+	switch class {
+	case "access_denied":
+		return openapi.ProblemCodeAccessDenied
+	case "login_required", "interaction_required", "consent_required", "account_selection_required":
+		return openapi.ProblemCodeLoginRequired
+	case "temporarily_unavailable":
+		return openapi.ProblemCodeProviderUnavailable
+	default:
+		return openapi.ProblemCodeProviderError
+	}
+}
+
+func (p *problem) status() int { return kinds[p.code].status }
+
+// document is the problem as it is answered (RFC 9457 §3).
+func (p *problem) document(instance, requestID string) openapi.Problem {
+	k := kinds[p.code]
+	return openapi.Problem{
+		Type:      "urn:portico:problem:" + string(p.code),
+		Title:     k.title,
+		Status:    k.status,
+		Detail:    k.detail,
+		Instance:  instance,
+		Code:      p.code,
+		RequestID: requestID,
+		Errors:    p.fields,
+	}
+}
