@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/portico-id/portico/cmd/internal/program"
+	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+)
+
+//go:embed landing.html
+var landingHTML string
+
+// The addresses of the demo. The pages of the app and of the API are of one
+// site and of two origins, as they would be in production.
+const (
+	appURL     = "http://localhost:8080"
+	simURL     = "http://localhost:8081"
+	exampleURL = "http://localhost:3000"
+	opsAddress = "127.0.0.1:9090"
+)
+
+type runCmd struct {
+	Verbose bool `short:"v" help:"Write Portico's log to the terminal instead of a file."`
+}
+
+// Run runs everything until ctx ends, and removes what it kept.
+func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err error) {
+	folder, err := os.MkdirTemp("", "portico-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	listeners, err := takePorts(ctx)
+	if err != nil {
+		return err
+	}
+	defer listeners.close()
+	log := out.stderr
+	logName := "this terminal"
+	if !cmd.Verbose {
+		logName = filepath.Join(folder, "portico.log")
+		file, err := os.Create(logName)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		log = file
+	}
+	secrets := newSecrets()
+	sim, err := simulator.New(simulator.Config{
+		BaseURL:                 simURL,
+		APIToken:                secrets.apiToken,
+		ClientID:                "portico",
+		ClientSecret:            secrets.clientSecret,
+		RedirectURIs:            []string{appURL + "/callback"},
+		RegistrationRedirectURI: appURL + "/login",
+	})
+	if err != nil {
+		return err
+	}
+	defer sim.Close()
+	page, err := landing()
+	if err != nil {
+		return err
+	}
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ready := &announcer{out: out.stdout, text: tour(logName), log: log}
+	var running sync.WaitGroup
+	failures := make(chan error, 3)
+	for _, start := range []func() error{
+		func() error { return serve(ctx, listeners.sim, sim) },
+		func() error { return serve(ctx, listeners.example, page) },
+		func() error {
+			return program.Run(ctx, []string{"serve"}, env.with(secrets.settings(folder)...), ready, out.stderr)
+		},
+	} {
+		running.Go(func() {
+			if err := start(); err != nil {
+				failures <- err
+			}
+			stop() // one that ends takes the others with it
+		})
+	}
+	running.Wait()
+	close(failures)
+	for failure := range failures {
+		err = errors.Join(err, failure)
+	}
+	return err
+}
+
+// ports are what the demo holds while Portico starts.
+type ports struct {
+	sim, example net.Listener
+}
+
+// takePorts takes the demo's own ports and makes sure of Portico's, so that a
+// taken one is one line that says which.
+func takePorts(ctx context.Context) (ports, error) {
+	var p ports
+	var lc net.ListenConfig
+	for _, port := range []struct {
+		address, role string
+		keep          *net.Listener
+	}{
+		{"127.0.0.1:8080", "Portico's API", nil},
+		{opsAddress, "Portico's operations", nil},
+		{"127.0.0.1:8081", "the simulator", &p.sim},
+		{"127.0.0.1:3000", "the example app", &p.example},
+	} {
+		listener, err := lc.Listen(ctx, "tcp", port.address)
+		if err != nil {
+			p.close()
+			return ports{}, fmt.Errorf("port %s is taken, which is for %s: stop what uses it and try again", port.address, port.role)
+		}
+		if port.keep != nil {
+			*port.keep = listener
+		} else if err := listener.Close(); err != nil {
+			return ports{}, err
+		}
+	}
+	return p, nil
+}
+
+func (p ports) close() {
+	for _, listener := range []net.Listener{p.sim, p.example} {
+		if listener != nil {
+			_ = listener.Close()
+		}
+	}
+}
+
+// secrets are made anew at each start: nothing here is worth guessing.
+type secrets struct {
+	apiToken, clientSecret, key string
+}
+
+func newSecrets() secrets {
+	var key [32]byte
+	_, _ = rand.Read(key[:])
+	return secrets{
+		apiToken:     rand.Text(),
+		clientSecret: rand.Text(),
+		key:          base64.StdEncoding.EncodeToString(key[:]),
+	}
+}
+
+func (s secrets) settings(folder string) []string {
+	return []string{
+		"PORTICO_PUBLIC_URL=" + appURL,
+		"PORTICO_LISTEN=127.0.0.1:8080",
+		"PORTICO_OPS_LISTEN=" + opsAddress,
+		"PORTICO_DATABASE_URL=sqlite:" + filepath.Join(folder, "portico.db"),
+		"PORTICO_FRONTEND_ORIGINS=" + exampleURL,
+		"PORTICO_DEFAULT_RETURN_TO=" + exampleURL + "/",
+		"PORTICO_BEYOND_API_URL=" + simURL,
+		"PORTICO_BEYOND_API_TOKEN=" + s.apiToken,
+		"PORTICO_BEYOND_QUARANTINE=5s", // the simulator commits at once
+		"PORTICO_OIDC_ISSUER=" + simURL + "/v2",
+		"PORTICO_OIDC_CLIENT_ID=portico",
+		"PORTICO_OIDC_CLIENT_SECRET=" + s.clientSecret,
+		"PORTICO_KEYS=" + s.key,
+		"PORTICO_ALLOW_INSECURE_LOCALHOST=true",
+	}
+}
+
+// landing is the page on the example app's origin.
+func landing() (http.Handler, error) {
+	page, err := template.New("landing").Parse(landingHTML)
+	if err != nil {
+		return nil, err
+	}
+	var html bytes.Buffer
+	if err := page.Execute(&html, map[string]string{"API": appURL, "Mailbox": simURL + "/mailbox"}); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(html.Bytes())
+	})
+	return mux, nil
+}
+
+// announcer passes Portico's log on and prints the tour when it says that it
+// is ready.
+type announcer struct {
+	out  io.Writer
+	text string
+	log  io.Writer
+	once sync.Once
+}
+
+// Write takes one line of the log.
+func (a *announcer) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte(`"msg":"ready"`)) {
+		a.once.Do(func() { _, _ = io.WriteString(a.out, a.text) })
+	}
+	return a.log.Write(line)
+}
+
+func tour(log string) string {
+	return strings.NewReplacer("APP", appURL, "SIM", simURL, "EXAMPLE", exampleURL, "OPS", "http://"+opsAddress, "LOG", log).Replace(`
+Portico runs.
+
+  the API         APP
+  operations      OPS/readyz
+  the simulator   SIM  (its mailbox: SIM/mailbox)
+  an app's page   EXAMPLE
+  the log         LOG
+
+From an address to a signed-in user, in another terminal:
+
+  curl -s APP/signup -H 'Content-Type: application/json' -d '{"email":"ada@example.com"}'
+  LINK=$(curl -s 'SIM/sim/mailbox?to=ada@example.com' | sed -n 's/.*"link":"\([^"]*\)".*/\1/p')
+  curl -s -c jar -b jar -X POST -o /dev/null -w '%{redirect_url}\n' "$LINK"
+  curl -s -c jar -b jar -L -o /dev/null -w '%{url_effective}\n' APP/login
+  curl -s -c jar -b jar -H 'X-CSRF: 1' APP/me
+  curl -s -c jar -b jar -H 'X-CSRF: 1' -X POST APP/logout
+
+Ctrl-C stops everything and forgets it.
+`)
+}

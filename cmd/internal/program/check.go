@@ -1,0 +1,126 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"github.com/portico-id/portico/internal/beyondidentity"
+	"github.com/portico-id/portico/internal/directory"
+)
+
+type checkCmd struct {
+	Config `embed:""`
+}
+
+// finding is one line of check's table.
+type finding struct {
+	what   string
+	result string // ok, FAILED or unknown
+	detail string
+}
+
+func found(what string, err error, detail string) finding {
+	if err != nil {
+		return finding{what, "FAILED", err.Error()}
+	}
+	return finding{what, "ok", detail}
+}
+
+// checkLimit bounds each thing that is tried.
+const checkLimit = 15 * time.Second
+
+// Run tries everything that serve needs and changes nothing, here or there.
+func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error {
+	config := cmd.Config
+	env.files(&config)
+	p, err := config.check()
+	findings := []finding{found("settings", err, "consistent")}
+	if err == nil {
+		for _, warning := range p.warnings {
+			findings = append(findings, finding{"settings", "warning", warning})
+		}
+		findings = append(findings, config.tryDatabase(ctx)...)
+		findings = append(findings, config.tryProvider(ctx, p))
+		findings = append(findings, config.tryAPI(ctx))
+	}
+	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "CHECK\tRESULT\tDETAIL")
+	failed := false
+	for _, f := range findings {
+		failed = failed || f.result == "FAILED"
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.what, f.result, f.detail)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if failed {
+		return errNotReady
+	}
+	return nil
+}
+
+func (c Config) tryDatabase(ctx context.Context) []finding {
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	db, err := openDatabase(ctx, c)
+	if err != nil {
+		return []finding{found("database", err, "")}
+	}
+	defer func() { _ = db.Close() }()
+	findings := []finding{found("database", db.Ping(ctx), string(db.Dialect()))}
+	if findings[0].result != "ok" {
+		return findings
+	}
+	ok, err := current(ctx, db)
+	if err == nil && !ok {
+		err = errors.New("not up to date: run `portico migrate up`")
+	}
+	return append(findings, found("schema", err, "up to date"))
+}
+
+func (c Config) tryProvider(ctx context.Context, p plan) finding {
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	rp, err := newRelyingParty(c, p, noFlows{}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return found("discovery", err, "")
+	}
+	meta, err := rp.Discover(ctx)
+	return found("discovery", err, "issuer "+meta.Issuer)
+}
+
+// noFlows is for a relying party that only discovers.
+type noFlows struct{}
+
+func (noFlows) UseFlow(context.Context, string, time.Time) (bool, error) {
+	return false, directory.ErrUnavailable
+}
+
+// tryAPI looks up a user who does not exist: the only call that proves the
+// token and has no effect. manage-v1 alone has none.
+func (c Config) tryAPI(ctx context.Context) finding {
+	const what = "management API"
+	if c.BeyondLookup != "v2" {
+		return finding{what, "unknown", "manage-v1 has no call without an effect: sign somebody up to see"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	client, err := newBeyond(c)
+	if err != nil {
+		return found(what, err, "")
+	}
+	defer client.CloseIdle()
+	_, err = client.FindUser(ctx, "portico-check")
+	switch beyondidentity.ClassOf(err) {
+	case "", beyondidentity.NotFound:
+		return found(what, nil, "token accepted, users can be looked up by external_id")
+	case beyondidentity.Unauthorized:
+		return found(what, fmt.Errorf("the token is refused for look-ups: replace it, or set PORTICO_BEYOND_LOOKUP=none (%w)", err), "")
+	default:
+		return found(what, err, "")
+	}
+}

@@ -1,0 +1,260 @@
+package program
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/publicsuffix"
+
+	"github.com/portico-id/portico/internal/keyring"
+)
+
+// Config is every setting. A field is a flag and, in capitals behind
+// PORTICO_, an environment variable; its help is the documentation's.
+type Config struct {
+	PublicURL       string   `help:"Where clients reach Portico: an https origin, without a path." placeholder:"URL" group:"http"`
+	Listen          string   `help:"Address of the API." default:":8080" group:"http"`
+	OpsListen       string   `help:"Address of the operations listener: /livez and /readyz. Keep it private." default:"127.0.0.1:9090" group:"http"`
+	FrontendOrigins []string `help:"Origins of the apps that may call the API from a browser, comma-separated." placeholder:"ORIGIN" group:"http"`
+	DefaultReturnTo string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`
+	TrustedProxies  []string `help:"Networks (CIDR) whose X-Forwarded-For and X-Request-Id count, comma-separated. None by default." placeholder:"CIDR" group:"http"`
+
+	DatabaseURL    Secret `help:"postgres://… or sqlite:PATH. SQLite is for trials on one machine." placeholder:"URL" group:"database"`
+	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
+
+	BeyondAPI        string        `name:"beyond-api" help:"Generation of Beyond Identity's management API. Only manage-v1 so far." default:"manage-v1" group:"beyond"`
+	BeyondAPIURL     string        `name:"beyond-api-url" help:"Where that API is." default:"https://api.byndid.com" group:"beyond"`
+	BeyondAPIToken   Secret        `name:"beyond-api-token" help:"Its token. From a file, it is read again for every call, so replacing it needs no restart." placeholder:"TOKEN" group:"beyond"`
+	BeyondLookup     string        `help:"Whether users can be looked up by external_id beside manage-v1: v2 or none." default:"v2" group:"beyond"`
+	BeyondQuarantine time.Duration `help:"How long a create whose answer was lost may still take effect. Until then the user is only looked up, not created again." default:"60s" group:"beyond"`
+
+	OIDCIssuer          string `name:"oidc-issuer" help:"The provider's issuer, exactly as it names itself." placeholder:"URL" group:"oidc"`
+	OIDCClientID        string `name:"oidc-client-id" help:"Client id at the provider." placeholder:"ID" group:"oidc"`
+	OIDCClientSecret    Secret `name:"oidc-client-secret" help:"Client secret at the provider." placeholder:"SECRET" group:"oidc"`
+	OIDCClientAuth      string `name:"oidc-client-auth" help:"How the client authenticates at the token endpoint: basic or post." default:"basic" group:"oidc"`
+	OIDCExternalIDClaim string `name:"oidc-external-id-claim" help:"UserInfo claim with our key for the user." default:"external_id" group:"oidc"`
+	OIDCInternalIDClaim string `name:"oidc-internal-id-claim" help:"UserInfo claim with the provider's own key for the user." default:"id" group:"oidc"`
+	OIDCRequireNonce    bool   `name:"oidc-require-nonce" help:"Refuse ID tokens without our nonce. Turn it off only for a provider that cannot echo it." default:"true" negatable:"" group:"oidc"`
+
+	SessionIdle     time.Duration `help:"A session ends after so long without use." default:"30m" group:"session"`
+	SessionAbsolute time.Duration `help:"A session ends so long after the login in any case." default:"24h" group:"session"`
+	Keys            Secret        `help:"Keys that seal logins under way: base64 of 32 random bytes each, comma-separated, newest first." placeholder:"KEYS" group:"session"`
+
+	AllowInsecureLocalhost bool   `help:"Permit http for localhost: cookies then lack Secure and their prefix. For trials only." group:"misc"`
+	LogLevel               string `help:"debug, info, warn or error." default:"info" group:"misc"`
+}
+
+// plan is the configuration after its checks, in the types that the wiring
+// takes.
+type plan struct {
+	keys    *keyring.Ring
+	proxies []netip.Prefix
+	level   slog.Level
+	// warnings are combinations that start but will disappoint.
+	warnings []string
+}
+
+// setting is a Config error that names its variable.
+func setting(name string, err error) error { return fmt.Errorf("%s %w", name, err) }
+
+// check returns the plan, or an error that names the first setting which is
+// wrong. It changes the settings that have a computed default.
+func (c *Config) check() (plan, error) {
+	var p plan
+	for _, step := range []func(*plan) error{
+		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkNetwork,
+	} {
+		if err := step(&p); err != nil {
+			return plan{}, err
+		}
+	}
+	return p, nil
+}
+
+func (c *Config) checkURLs(*plan) error {
+	public, err := c.secureURL(c.PublicURL)
+	if err == nil && (strings.Trim(public.Path, "/") != "" || public.RawQuery != "" || public.Fragment != "") {
+		err = errors.New("must be an origin, without path, query and fragment")
+	}
+	if err != nil {
+		return setting("PORTICO_PUBLIC_URL", err)
+	}
+	if public.Scheme == "https" && c.AllowInsecureLocalhost {
+		return errors.New("PORTICO_ALLOW_INSECURE_LOCALHOST is true although PORTICO_PUBLIC_URL is https: it would take Secure from the cookies")
+	}
+	c.PublicURL = strings.TrimRight(c.PublicURL, "/")
+	if _, err := c.secureURL(c.OIDCIssuer); err != nil {
+		return setting("PORTICO_OIDC_ISSUER", err)
+	}
+	if _, err := c.secureURL(c.BeyondAPIURL); err != nil {
+		return setting("PORTICO_BEYOND_API_URL", err)
+	}
+	return nil
+}
+
+// secureURL reads an absolute URL: https, or http to this machine where that
+// is allowed.
+func (c *Config) secureURL(text string) (*url.URL, error) {
+	if text == "" {
+		return nil, errors.New("is not set")
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" || u.User != nil {
+		return nil, errors.New("is not an absolute URL without credentials")
+	}
+	switch {
+	case u.Scheme == "https":
+		return u, nil
+	case u.Scheme != "http":
+		return nil, errors.New("is not an https URL")
+	case !isLocalhost(u.Hostname()):
+		return nil, errors.New("is plain http to another machine: anyone on the way could read and change it")
+	case !c.AllowInsecureLocalhost:
+		return nil, errors.New("is plain http: set PORTICO_ALLOW_INSECURE_LOCALHOST=true to try that on this machine")
+	}
+	return u, nil
+}
+
+func isLocalhost(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func (c *Config) checkOrigins(p *plan) error {
+	const name = "PORTICO_FRONTEND_ORIGINS"
+	if len(c.FrontendOrigins) == 0 {
+		return setting(name, errors.New("is not set"))
+	}
+	public, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return err
+	}
+	for _, origin := range c.FrontendOrigins {
+		u, err := c.secureURL(origin)
+		if err != nil {
+			return fmt.Errorf("%s: %q %w", name, origin, err)
+		}
+		// CORS compares text, so only the form that browsers send can match.
+		if origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+			return fmt.Errorf("%s: %q is not an origin as browsers send it: scheme, host in lower case, port, nothing else", name, origin)
+		}
+		if site(u) != site(public) {
+			p.warnings = append(p.warnings, fmt.Sprintf(
+				"%s is of another site than %s: browsers will not send the session cookie from there", origin, c.PublicURL))
+		}
+	}
+	if c.DefaultReturnTo == "" {
+		c.DefaultReturnTo = c.FrontendOrigins[0] + "/"
+	}
+	target, err := c.secureURL(c.DefaultReturnTo)
+	if err == nil && !slices.Contains(c.FrontendOrigins, target.Scheme+"://"+target.Host) {
+		err = errors.New("is at none of PORTICO_FRONTEND_ORIGINS")
+	}
+	if err != nil {
+		return setting("PORTICO_DEFAULT_RETURN_TO", err)
+	}
+	return nil
+}
+
+// site is what SameSite compares: scheme and registrable domain.
+func site(u *url.URL) string {
+	domain, err := publicsuffix.EffectiveTLDPlusOne(u.Hostname())
+	if err != nil {
+		domain = u.Hostname()
+	}
+	return u.Scheme + "://" + domain
+}
+
+func (c *Config) checkSecrets(p *plan) error {
+	if c.DatabaseURL.value == "" {
+		return errors.New("PORTICO_DATABASE_URL is not set")
+	}
+	if err := c.BeyondAPIToken.check(); err != nil {
+		return setting("PORTICO_BEYOND_API_TOKEN", err)
+	}
+	if c.OIDCClientID == "" {
+		return errors.New("PORTICO_OIDC_CLIENT_ID is not set")
+	}
+	if err := c.OIDCClientSecret.check(); err != nil {
+		return setting("PORTICO_OIDC_CLIENT_SECRET", err)
+	}
+	if c.Keys.value == "" {
+		return errors.New("PORTICO_KEYS is not set: make one with `openssl rand -base64 32`")
+	}
+	keys, err := keyring.Parse(c.Keys.value)
+	if err != nil {
+		return fmt.Errorf("PORTICO_KEYS: %w", err)
+	}
+	p.keys = keys
+	return nil
+}
+
+func (c *Config) checkChoices(p *plan) error {
+	for _, choice := range []struct {
+		name, value string
+		among       []string
+	}{
+		{"PORTICO_BEYOND_API", c.BeyondAPI, []string{"manage-v1"}},
+		{"PORTICO_BEYOND_LOOKUP", c.BeyondLookup, []string{"v2", "none"}},
+		{"PORTICO_OIDC_CLIENT_AUTH", c.OIDCClientAuth, []string{"basic", "post"}},
+	} {
+		if !slices.Contains(choice.among, choice.value) {
+			return fmt.Errorf("%s must be %s", choice.name, strings.Join(choice.among, " or "))
+		}
+	}
+	if c.OIDCExternalIDClaim == "" || c.OIDCInternalIDClaim == "" {
+		return errors.New("PORTICO_OIDC_EXTERNAL_ID_CLAIM and PORTICO_OIDC_INTERNAL_ID_CLAIM must name claims")
+	}
+	switch {
+	case c.SessionIdle < time.Second:
+		return errors.New("PORTICO_SESSION_IDLE must be at least a second")
+	case c.SessionAbsolute < c.SessionIdle:
+		return errors.New("PORTICO_SESSION_ABSOLUTE must not be shorter than PORTICO_SESSION_IDLE")
+	case c.BeyondQuarantine < 0 || c.BeyondQuarantine > time.Hour:
+		return errors.New("PORTICO_BEYOND_QUARANTINE must be between 0s and 1h")
+	}
+	if err := p.level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		return errors.New("PORTICO_LOG_LEVEL must be debug, info, warn or error")
+	}
+	return nil
+}
+
+func (c *Config) checkNetwork(p *plan) error {
+	for _, listen := range []struct{ name, address string }{
+		{"PORTICO_LISTEN", c.Listen}, {"PORTICO_OPS_LISTEN", c.OpsListen},
+	} {
+		if _, _, err := net.SplitHostPort(listen.address); err != nil {
+			return setting(listen.name, errors.New("is not HOST:PORT"))
+		}
+	}
+	for _, text := range c.TrustedProxies {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("PORTICO_TRUSTED_PROXIES: %q is not a network such as 10.0.0.0/8", text)
+		}
+		p.proxies = append(p.proxies, prefix.Masked())
+	}
+	return nil
+}
+
+// LogValue is the configuration as the log may have it, secrets hidden.
+func (c Config) LogValue() slog.Value {
+	var attrs []slog.Attr
+	v := reflect.ValueOf(c)
+	for i := range v.NumField() {
+		field := v.Type().Field(i)
+		attrs = append(attrs, slog.Any(flagName(field), v.Field(i).Interface()))
+	}
+	return slog.GroupValue(attrs...)
+}

@@ -1,0 +1,90 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+)
+
+type migrateCmd struct {
+	Up     migrateUpCmd     `cmd:"" help:"Bring the schema up to date. Safe to run at any time and several times at once."`
+	Status migrateStatusCmd `cmd:"" help:"Show which steps the database has. Ends with status 1 if one is missing."`
+}
+
+// databaseFlags are the settings of commands that need nothing but a database.
+type databaseFlags struct {
+	DatabaseURL Secret `help:"postgres://… or sqlite:PATH." placeholder:"URL"`
+}
+
+func (f databaseFlags) config(env environment) (Config, error) {
+	if f.DatabaseURL.value == "" {
+		return Config{}, &UsageError{errors.New("PORTICO_DATABASE_URL is not set")}
+	}
+	c := Config{DatabaseURL: f.DatabaseURL}
+	env.files(&c)
+	return c, nil
+}
+
+type migrateUpCmd struct {
+	databaseFlags
+}
+
+// Run migrates.
+func (cmd migrateUpCmd) Run(ctx context.Context, env environment, out streams) error {
+	config, err := cmd.config(env)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	if err := migrate(ctx, db); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out.stdout, "the schema is up to date")
+	return err
+}
+
+type migrateStatusCmd struct {
+	databaseFlags
+}
+
+// Run prints the steps.
+func (cmd migrateStatusCmd) Run(ctx context.Context, env environment, out streams) error {
+	config, err := cmd.config(env)
+	if err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	ok, err := current(ctx, db)
+	if err != nil {
+		return err
+	}
+	steps, err := db.Migrations(ctx)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "STEP\tSTATE")
+	for _, step := range steps {
+		state := "missing"
+		if step.Applied {
+			state = "applied"
+		}
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", step.Name, state)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if !ok {
+		return errNotReady
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+)
+
+// Version is set by the linker in release builds.
+//
+//nolint:gochecknoglobals // the linker can set nothing else
+var Version = ""
+
+// UsageError is a wrong command line or configuration.
+type UsageError struct{ cause error }
+
+// Error returns the one line that says what is wrong.
+func (e *UsageError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e *UsageError) Unwrap() error { return e.cause }
+
+// cli is the command line.
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Serve the API and carry sign-ups out, until told to stop."`
+	Migrate migrateCmd `cmd:"" help:"Look after the database's schema."`
+	Check   checkCmd   `cmd:"" help:"Try everything that serve needs: settings, database, provider, API."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// streams are where a command writes.
+type streams struct {
+	stdout, stderr io.Writer
+}
+
+// Run runs the command line until it is done or ctx ends. args are without the
+// program's name; environ is as os.Environ returns it. It returns a
+// [*UsageError] when nothing was begun.
+func Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	env, err := newEnvironment(environ)
+	if err != nil {
+		return &UsageError{err}
+	}
+	var c cli
+	exited := false
+	parser, err := kong.New(
+		&c,
+		kong.Name("portico"),
+		kong.Description("The front door of an app without passwords. Every flag is also an environment variable; secrets may come from a file, named by the variable with _FILE behind it."),
+		kong.UsageOnError(),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { exited = true }), // after --help
+		kong.Resolvers(env),
+		kong.ExplicitGroups(groups()),
+		kong.ValueFormatter(func(v *kong.Value) string {
+			if v.Flag == nil || v.Flag.Name == "help" {
+				return v.Help
+			}
+			return fmt.Sprintf("%s ($%s)", kong.DefaultHelpValueFormatter(v), variable(v.Flag.Name))
+		}),
+	)
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if exited {
+		return nil
+	}
+	if err != nil {
+		return &UsageError{err}
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return parsed.Run(env, streams{stdout, stderr})
+}
+
+func groups() []kong.Group {
+	return []kong.Group{
+		{Key: "http", Title: "HTTP"},
+		{Key: "database", Title: "Database"},
+		{Key: "beyond", Title: "Beyond Identity's management API"},
+		{Key: "oidc", Title: "OpenID Connect"},
+		{Key: "session", Title: "Sessions"},
+		{Key: "misc", Title: "Everything else"},
+	}
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(out streams) error {
+	_, err := fmt.Fprintf(out.stdout, "portico %s\n", version())
+	return err
+}
+
+func version() string {
+	if Version != "" {
+		return Version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// errNotReady is what check and migrate status end with when something is
+// wrong that their table has shown.
+var errNotReady = errors.New("not ready: see the table")

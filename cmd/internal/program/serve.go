@@ -1,0 +1,213 @@
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/store"
+)
+
+const (
+	// databaseWait is how long serve waits for a database that is not up yet.
+	databaseWait = 30 * time.Second
+	// drain is how long requests, and then jobs, may take to end.
+	drain = 20 * time.Second
+)
+
+type serveCmd struct {
+	Config `embed:""`
+}
+
+// Run serves until ctx ends.
+func (cmd serveCmd) Run(ctx context.Context, env environment, out streams) error {
+	env.files(&cmd.Config)
+	return Serve(ctx, cmd.Config, Options{Log: out.stdout})
+}
+
+// Options are what serve takes that is no setting.
+type Options struct {
+	Log   io.Writer          // gets one JSON object a line
+	Ready func(addr Address) // called once, when everything serves
+}
+
+// Address is where serve listens.
+type Address struct {
+	API, Ops net.Addr
+}
+
+// Serve runs Portico until ctx ends, and then stops it gracefully: readiness
+// goes off, requests under way are answered, no more jobs are taken, those
+// under way end or are handed back, and everything is closed.
+func Serve(ctx context.Context, config Config, options Options) error {
+	p, err := config.check()
+	if err != nil {
+		return &UsageError{err}
+	}
+	log := slog.New(slog.NewJSONHandler(options.Log, &slog.HandlerOptions{Level: p.level, ReplaceAttr: utc}))
+	log.InfoContext(ctx, "starting", slog.String("version", version()), slog.Any("config", config))
+	for _, warning := range p.warnings {
+		log.WarnContext(ctx, warning)
+	}
+	db, err := openDatabase(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	if err := prepare(ctx, config, db, log); err != nil {
+		return err
+	}
+	all, err := wire(config, p, db, log)
+	if err != nil {
+		return err
+	}
+	defer all.beyond.CloseIdle()
+	listeners, err := listen(ctx, config)
+	if err != nil {
+		return err
+	}
+	return all.serve(ctx, listeners, options, log)
+}
+
+// utc writes the log's times in UTC (ASVS 16.2.2).
+func utc(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
+		a.Value = slog.TimeValue(a.Value.Time().UTC())
+	}
+	return a
+}
+
+// prepare waits for the database and sees to its schema.
+func prepare(ctx context.Context, config Config, db *store.DB, log *slog.Logger) error {
+	wait, cancel := context.WithTimeout(ctx, databaseWait)
+	defer cancel()
+	for {
+		err := db.Ping(wait)
+		if err == nil {
+			break
+		}
+		log.WarnContext(ctx, "database is not there yet", slog.Any("error", err))
+		select {
+		case <-wait.Done():
+			return fmt.Errorf("database is not reachable: %w", err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+	ok, err := current(ctx, db)
+	switch {
+	case err != nil:
+		return err
+	case ok:
+		return nil
+	case !config.MigrateOnStart:
+		return errors.New("the database's schema is not up to date: run `portico migrate up`")
+	}
+	log.InfoContext(ctx, "bringing the schema up to date")
+	return migrate(ctx, db)
+}
+
+type listeners struct {
+	api, ops net.Listener
+}
+
+// listen takes both ports before anything starts, so that a taken one is one
+// clear line.
+func listen(ctx context.Context, config Config) (listeners, error) {
+	var l listeners
+	var err error
+	var lc net.ListenConfig
+	if l.api, err = lc.Listen(ctx, "tcp", config.Listen); err != nil {
+		return l, fmt.Errorf("PORTICO_LISTEN: %w", err)
+	}
+	if l.ops, err = lc.Listen(ctx, "tcp", config.OpsListen); err != nil {
+		return l, errors.Join(fmt.Errorf("PORTICO_OPS_LISTEN: %w", err), l.api.Close())
+	}
+	return l, nil
+}
+
+// newServer bounds everything that a client could drag out: Go's zero values
+// wait for ever (slowloris).
+func newServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       15 * time.Second,
+		WriteTimeout:      40 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10, // eight flows with the longest return target
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// serve starts everything, waits for ctx or for a failure, and stops
+// everything in order.
+func (p *parts) serve(ctx context.Context, l listeners, options Options, log *slog.Logger) error {
+	var ready atomic.Bool
+	// What runs in the background outlives ctx until requests have been served.
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	main := newServer(p.api, log)
+	ops := newServer(api.Ops(func(ctx context.Context) error {
+		if !ready.Load() {
+			return errors.New("stopping or not yet started")
+		}
+		return p.db.Ping(ctx)
+	}), log)
+
+	failed := make(chan error, 2)
+	var running sync.WaitGroup
+	for _, s := range []struct {
+		server   *http.Server
+		listener net.Listener
+	}{{main, l.api}, {ops, l.ops}} {
+		running.Go(func() {
+			if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+				failed <- err
+			}
+		})
+	}
+	running.Go(func() { _ = p.login.Run(background) })
+	running.Go(func() { p.sessions.Run(background) })
+	err := p.queue.Start(background, p.handlers())
+	if err == nil {
+		ready.Store(true)
+		log.InfoContext(ctx, "ready", slog.String("api", l.api.Addr().String()), slog.String("ops", l.ops.Addr().String()))
+		if options.Ready != nil {
+			options.Ready(Address{API: l.api.Addr(), Ops: l.ops.Addr()})
+		}
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
+	}
+
+	ready.Store(false)
+	log.InfoContext(ctx, "stopping")
+	err = errors.Join(err, p.stop(background, main))
+	stopBackground()
+	err = errors.Join(err, ops.Close())
+	running.Wait()
+	log.InfoContext(ctx, "stopped")
+	return err
+}
+
+// stop answers the requests under way and ends the jobs.
+func (p *parts) stop(ctx context.Context, server *http.Server) error {
+	requests, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	err := server.Shutdown(requests)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	jobs, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	return errors.Join(err, p.queue.Stop(jobs))
+}

@@ -1,0 +1,27 @@
+// Command portico is the front door of an app without passwords.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/portico-id/portico/cmd/internal/program"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := program.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "portico: "+err.Error())
+	if usage := (*program.UsageError)(nil); errors.As(err, &usage) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
