@@ -339,6 +339,17 @@ func (w *world) eventually(what string, try func() error) {
 	}
 }
 
+// awaitFault waits until the one fault has hit a request.
+func (w *world) awaitFault() {
+	w.t.Helper()
+	w.eventually("a call reaches the provider", func() error {
+		if faults := w.sim.Faults(); len(faults) != 1 || faults[0].Hits == 0 {
+			return fmt.Errorf("the faults are %+v", faults)
+		}
+		return nil
+	})
+}
+
 // enrol registers a passkey through the newest mailed link, and returns where
 // the enrolment ends.
 func (b *browser) enrol(email string) string {

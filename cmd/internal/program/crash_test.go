@@ -1,0 +1,164 @@
+package program
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/store/storetest"
+)
+
+// binary is portico as it would be run, built once.
+//
+//nolint:gochecknoglobals // one build for all tests of the process
+var binary = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "portico-test-") //nolint:usetesting // several tests share it
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(folder, "portico")
+	build := exec.Command("go", "build", "-o", path, "github.com/portico-id/portico/cmd/portico")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
+// process is a Portico of its own.
+type process struct {
+	w      *world
+	cmd    *exec.Cmd
+	log    *watcher
+	exited chan error
+}
+
+// spawn runs the binary until it is killed or the test ends.
+func (w *world) spawn() *process {
+	w.t.Helper()
+	path, err := binary()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &process{w: w, log: newWatcher(`"msg":"ready"`), exited: make(chan error, 1)}
+	p.cmd = exec.Command(path, "serve")
+	p.cmd.Env = append(w.environ(), "PATH="+os.Getenv("PATH"))
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() { p.exited <- p.cmd.Wait() }()
+	w.t.Cleanup(p.kill)
+	select {
+	case <-p.log.seen:
+	case err := <-p.exited:
+		w.t.Fatalf("serve ended: %v\n%s", err, p.log)
+	case <-time.After(patience):
+		w.t.Fatalf("serve is not ready\n%s", p.log)
+	}
+	return p
+}
+
+// kill ends the process without a word to it, as the kernel would.
+func (p *process) kill() {
+	if p.cmd.ProcessState == nil {
+		_ = p.cmd.Process.Kill()
+	}
+	if p.exited != nil {
+		<-p.exited
+		p.exited = nil
+	}
+}
+
+func TestAnAcceptedSignUpSurvivesKill9(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts and kills processes")
+	}
+	t.Parallel()
+	for name, fault := range map[string]*simulator.Effect{
+		"right after the 202":                                   nil,
+		"while the create is under way and takes effect":        {DelayMS: 30_000, Commit: simulator.CommitBefore},
+		"while the create is under way and takes effect later":  {DelayMS: 1_500, Commit: simulator.CommitAfter},
+		"while the create is under way and never takes effect":  {Drop: true, DelayMS: 30_000, Commit: simulator.CommitNever},
+		"after the create was refused and before it is retried": {Status: http.StatusServiceUnavailable, Commit: simulator.CommitNever},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, databaseURL string) {
+				w := newWorld(t, databaseURL)
+				if fault != nil {
+					if _, err := w.sim.AddFault(simulator.Fault{
+						Match:  simulator.Match{Method: http.MethodPost, Path: "/v1/manage/users"},
+						Effect: *fault,
+						Times:  1,
+					}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b := w.browser()
+				p := w.spawn()
+				signup := b.signUp("ada@example.com")
+				if fault != nil {
+					w.awaitFault()
+				}
+				p.kill()
+				w.spawn()
+				b.arrivesOnce(signup, "ada@example.com")
+			})
+		})
+	}
+}
+
+func TestEveryOneOfManySignUpsSurvivesKill9(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts and kills processes")
+	}
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		w := newWorld(t, databaseURL)
+		b := w.browser()
+		accepted := make(map[string]receipt)
+		for round := range 5 {
+			p := w.spawn()
+			for i := range 4 {
+				email := fmt.Sprintf("user-%d-%d@example.com", round, i)
+				accepted[email] = b.signUp(email)
+			}
+			p.kill()
+		}
+		w.spawn()
+		for email, signup := range accepted {
+			b.arrivesOnce(signup, email)
+		}
+		if got := len(w.sim.Users()); got != len(accepted) {
+			t.Errorf("the provider has %d users for %d sign-ups", got, len(accepted))
+		}
+	})
+}
+
+func TestSIGTERMEndsTheProcessWithStatusZero(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: starts a process")
+	}
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	p := w.spawn()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	err := <-p.exited
+	p.exited = nil
+	if err != nil {
+		t.Errorf("it ended with %v\n%s", err, p.log)
+	}
+	if !bytes.Contains([]byte(p.log.String()), []byte(`"msg":"stopped"`)) {
+		t.Errorf("it did not say that it stopped\n%s", p.log)
+	}
+}

@@ -1,0 +1,138 @@
+package program
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/store/storetest"
+)
+
+func TestAProviderThatIsDownDelaysAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		w := plannedWorld(t, databaseURL)
+		w.start() // although nobody answers for the provider
+		b := w.browser()
+		signup := b.signUp("ada@example.com")
+		b.do(http.MethodGet, w.opsURL+"/readyz", "").want(t, http.StatusOK, nil)
+		a := b.do(http.MethodGet, w.public+"/login", "")
+		a.want(t, http.StatusServiceUnavailable, nil)
+		if a.header.Get("Retry-After") == "" {
+			t.Error("the 503 does not say when to come back")
+		}
+		b.do(http.MethodPost, w.public+"/login", `{"client":"native"}`).want(t, http.StatusServiceUnavailable, nil)
+
+		w.startSimulator()
+		b.arrivesOnce(signup, "ada@example.com")
+		b.enrol("ada@example.com")
+		w.eventually("the provider is discovered", func() error {
+			if a := b.do(http.MethodGet, w.public+"/login", ""); a.status != http.StatusSeeOther {
+				return errors.New(a.body)
+			}
+			return nil
+		})
+		b.follow(w.public + "/login")
+		b.do(http.MethodGet, w.public+"/me", "", "X-CSRF: 1").want(t, http.StatusOK, nil)
+	})
+}
+
+func TestAProviderThatFailsForAWhileIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for name, effect := range map[string]simulator.Effect{
+		"500 and nothing happened":    {Status: http.StatusInternalServerError},
+		"503 and it happened anyway":  {Status: http.StatusServiceUnavailable, Commit: simulator.CommitBefore},
+		"429 with Retry-After":        {Status: http.StatusTooManyRequests, Headers: map[string]string{"Retry-After": "1"}},
+		"a connection that is cut":    {Drop: true},
+		"cut, and it happened anyway": {Drop: true, Commit: simulator.CommitBefore},
+		"a page instead of an answer": {Status: http.StatusOK, Body: []byte(`"<html>"`), Commit: simulator.CommitBefore},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, databaseURL string) {
+				w := newWorld(t, databaseURL)
+				if _, err := w.sim.AddFault(simulator.Fault{
+					Match: simulator.Match{Path: "/v1/manage/users"}, Effect: effect, Times: 2,
+				}); err != nil {
+					t.Fatal(err)
+				}
+				w.start()
+				b := w.browser()
+				b.arrivesOnce(b.signUp("ada@example.com"), "ada@example.com")
+			})
+		})
+	}
+}
+
+func TestStoppingLetsAJobEnd(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		w := newWorld(t, databaseURL)
+		if _, err := w.sim.AddFault(simulator.Fault{
+			Match:  simulator.Match{Path: "/v1/manage/users"},
+			Effect: simulator.Effect{DelayMS: 1000},
+			Times:  1,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		stop, _ := w.start()
+		b := w.browser()
+		signup := b.signUp("ada@example.com")
+		w.awaitFault()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.try(http.MethodGet, w.opsURL+"/readyz", ""); err == nil {
+			t.Error("it still listens")
+		}
+		creates := 0
+		for _, request := range w.sim.Requests() {
+			if request.Path == "/v1/manage/users" {
+				creates++
+			}
+		}
+		w.start()
+		b.arrivesOnce(signup, "ada@example.com")
+		for _, request := range w.sim.Requests() {
+			if request.Path == "/v1/manage/users" {
+				creates--
+			}
+		}
+		if creates != 0 {
+			t.Error("the job that was under way had to be done again")
+		}
+	})
+}
+
+func TestServeNeedsAnUpToDateSchemaOrMakesIt(t *testing.T) {
+	t.Parallel()
+	for name, databaseURL := range map[string]string{
+		"postgres": storetest.EmptyPostgres(t),
+		"sqlite":   storetest.EmptySQLite(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, databaseURL)
+			w.settings["PORTICO_MIGRATE_ON_START"] = "false"
+			err := Run(t.Context(), []string{"serve"}, w.environ(), t.Output(), t.Output())
+			if err == nil || !strings.Contains(err.Error(), "portico migrate up") {
+				t.Errorf("it ended with %v", err)
+			}
+			delete(w.settings, "PORTICO_MIGRATE_ON_START")
+			w.start()
+			w.browser().signUp("ada@example.com")
+		})
+	}
+}
+
+func TestATakenPortIsNamed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.settings["PORTICO_LISTEN"] = strings.TrimPrefix(w.simURL, "http://")
+	err := Run(t.Context(), []string{"serve"}, w.environ(), t.Output(), t.Output())
+	if err == nil || !strings.Contains(err.Error(), "PORTICO_LISTEN") {
+		t.Errorf("it ended with %v", err)
+	}
+}
