@@ -1,0 +1,157 @@
+package internal_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/portico-id/portico/"
+
+// owned are libraries that one package knows, so that replacing one is a change
+// to that package.
+var owned = []struct {
+	library string
+	owners  []string
+	reason  string
+}{
+	{"github.com/labstack/echo", []string{"api"}, "all of HTTP is in api: the step to Echo v5 is then a change to one package"},
+	{"gorm.io/", []string{"internal/store"}, "rows are the store's business: the domain knows plain values"},
+	{"github.com/glebarez/", []string{"internal/store"}, "which SQLite it is, the store decides"},
+	{"github.com/pressly/goose", []string{"internal/store"}, "the schema's history is the store's"},
+	{"github.com/riverqueue/", []string{"internal/queue"}, "jobs are called through the queue: another queue is a change to one package"},
+	{"github.com/jackc/", []string{"internal/store", "internal/queue"}, "only what talks to Postgres knows how"},
+	{"github.com/coreos/go-oidc", []string{"internal/login"}, "what go-oidc leaves to its caller is checked in one place"},
+	{"golang.org/x/oauth2", []string{"internal/login"}, "codes and tokens stay where they are redeemed"},
+	{"github.com/zitadel/", []string{"internal/beyondidentity/simulator"}, "a provider's library has no business in the product"},
+	{"github.com/go-playground/validator", []string{"api"}, "the contract's bounds are checked at the edge; the domain has rules of its own"},
+	{"github.com/alecthomas/kong", []string{"cmd/internal/program", "cmd/demo"}, "settings are read in cmd and nowhere else"},
+}
+
+// allowed says which packages of ours each package may import. What is not
+// listed may import none.
+var allowed = map[string][]string{
+	"api": {
+		"api/openapi", "internal/directory", "internal/login", "internal/session", "internal/signup",
+	},
+	"api/openapi":                       {},
+	"internal/directory":                {},
+	"internal/signup":                   {"internal/directory"},
+	"internal/session":                  {"internal/directory"},
+	"internal/keyring":                  {},
+	"internal/login":                    {"internal/directory", "internal/keyring"},
+	"internal/beyondidentity":           {"internal/directory"},
+	"internal/beyondidentity/simulator": {}, // sharing a type with the client would let the two agree on a mistake
+	"internal/provision":                {"internal/beyondidentity", "internal/directory", "internal/signup"},
+	"internal/queue":                    {"internal/signup"},
+	"internal/store": {
+		"internal/directory", "internal/provision", "internal/session", "internal/signup", "internal/store/migrations",
+	},
+	"internal/store/migrations": {},
+}
+
+// anything may import what it likes: commands, and what only tests use.
+var anything = []string{"cmd/", "api/apitest", "internal/store/storetest"}
+
+// domain packages decide; how things are stored, sent and drawn is not theirs.
+var domain = []string{"internal/directory", "internal/signup", "internal/session", "internal/provision"}
+
+// foreignToDomain are standard packages that a decision cannot need.
+var foreignToDomain = []string{"net/http", "database/sql", "os", "html/template"}
+
+func TestPackagesImportOnlyWhatTheyMay(t *testing.T) {
+	t.Parallel()
+	for folder, imports := range imports(t) {
+		for _, path := range imports {
+			ours, isOurs := strings.CutPrefix(path, module)
+			if isOurs && !free(folder) && !slices.Contains(allowed[folder], ours) {
+				t.Errorf("%s imports %s: dependencies point inwards, and this arrow is not in the plan", folder, ours)
+			}
+			for _, o := range owned {
+				if strings.HasPrefix(path, o.library) && !slices.Contains(o.owners, folder) && !strings.HasPrefix(folder, "internal/store/storetest") {
+					t.Errorf("%s imports %s: %s", folder, path, o.reason)
+				}
+			}
+			if slices.Contains(domain, folder) && slices.Contains(foreignToDomain, path) {
+				t.Errorf("%s imports %s: it decides, and leaves the means to others", folder, path)
+			}
+		}
+	}
+}
+
+func TestEveryPackageHasAMap(t *testing.T) {
+	t.Parallel()
+	for folder := range imports(t) {
+		if folder == "." || strings.HasPrefix(folder, "tools") || folder == "internal/store/migrations" {
+			continue // one file each, which says it all
+		}
+		if folder == "cmd/portico" {
+			continue
+		}
+		if _, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", folder, "doc.go"), nil, parser.PackageClauseOnly); err != nil {
+			t.Errorf("%s has no doc.go that says what it owns: %v", folder, err)
+		}
+	}
+}
+
+func TestThePlanNamesOnlyPackagesThatExist(t *testing.T) {
+	t.Parallel()
+	found := imports(t)
+	for folder := range allowed {
+		if _, ok := found[folder]; !ok {
+			t.Errorf("the plan allows %s something, and there is no such package", folder)
+		}
+	}
+}
+
+func free(folder string) bool {
+	return slices.ContainsFunc(anything, func(prefix string) bool { return strings.HasPrefix(folder+"/", prefix) || strings.HasPrefix(folder, prefix) })
+}
+
+// imports returns what each folder with Go code imports outside of its tests.
+func imports(t *testing.T) map[string][]string {
+	t.Helper()
+	found := make(map[string][]string)
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && path != ".." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "node_modules" || entry.Name() == "tools") {
+			return filepath.SkipDir
+		}
+		if entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		folder, err := filepath.Rel("..", filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		if _, ok := found[folder]; !ok {
+			found[folder] = nil
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			found[folder] = append(found[folder], imported)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) < len(allowed) {
+		t.Fatalf("only %d packages found", len(found))
+	}
+	return found
+}
