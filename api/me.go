@@ -45,7 +45,7 @@ func (a *API) logOut(c *call) error {
 		// Not "cookies": that would reach those of every sibling domain.
 		c.w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 	}
-	return c.answer(http.StatusOK, openapi.LoggedOut{})
+	return c.answer(http.StatusOK, openapi.LoggedOut{LogoutURL: a.config.Login.LogoutURL()})
 }
 
 // user is a user as the contract shows them.

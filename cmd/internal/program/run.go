@@ -47,13 +47,30 @@ func Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	var c cli
 	exited := false
-	parser, err := kong.New(
-		&c,
+	parser, err := env.parser(&c, stdout, stderr, func(int) { exited = true })
+	if err != nil {
+		return err
+	}
+	parsed, err := parser.Parse(args)
+	if exited { // after --help
+		return nil
+	}
+	if err != nil {
+		return &UsageError{err}
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return parsed.Run(env, streams{stdout, stderr})
+}
+
+// parser reads flags, and the environment where a flag is not given.
+func (env environment) parser(into any, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+	return kong.New(
+		into,
 		kong.Name("portico"),
-		kong.Description("The front door of an app without passwords. Every flag is also an environment variable; secrets may come from a file, named by the variable with _FILE behind it."),
-		kong.UsageOnError(),
+		kong.Description("The front door of an app without passwords. Every flag is also an environment variable; "+
+			"secrets may come from a file, named by the variable with _FILE behind it."),
 		kong.Writers(stdout, stderr),
-		kong.Exit(func(int) { exited = true }), // after --help
+		kong.Exit(exit),
 		kong.Resolvers(env),
 		kong.ExplicitGroups(groups()),
 		kong.ValueFormatter(func(v *kong.Value) string {
@@ -63,18 +80,6 @@ func Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			return fmt.Sprintf("%s ($%s)", kong.DefaultHelpValueFormatter(v), variable(v.Flag.Name))
 		}),
 	)
-	if err != nil {
-		return err
-	}
-	parsed, err := parser.Parse(args)
-	if exited {
-		return nil
-	}
-	if err != nil {
-		return &UsageError{err}
-	}
-	parsed.BindTo(ctx, (*context.Context)(nil))
-	return parsed.Run(env, streams{stdout, stderr})
 }
 
 func groups() []kong.Group {
