@@ -24,18 +24,22 @@ import (
 //go:embed landing.html
 var landingHTML string
 
-// The addresses of the demo. The pages of the app and of the API are of one
-// site and of two origins, as they would be in production.
-const (
-	appURL     = "http://localhost:8080"
-	simURL     = "http://localhost:8081"
-	exampleURL = "http://localhost:3000"
-	opsAddress = "127.0.0.1:9090"
-)
-
+// runCmd is the demo. The pages of the app and of the API are of one site and
+// of two origins, as they would be in production.
 type runCmd struct {
-	Verbose bool `short:"v" help:"Write Portico's log to the terminal instead of a file."`
+	Port          int  `help:"Port of Portico's API." default:"8080"`
+	OpsPort       int  `help:"Port of Portico's operations." default:"9090"`
+	SimulatorPort int  `help:"Port of the simulator." default:"8081"`
+	ExamplePort   int  `help:"Port of the example app." default:"3000"`
+	Verbose       bool `short:"v" help:"Write Portico's log to the terminal instead of a file."`
 }
+
+func (cmd runCmd) appURL() string     { return fmt.Sprintf("http://localhost:%d", cmd.Port) }
+func (cmd runCmd) simURL() string     { return fmt.Sprintf("http://localhost:%d", cmd.SimulatorPort) }
+func (cmd runCmd) exampleURL() string { return fmt.Sprintf("http://localhost:%d", cmd.ExamplePort) }
+
+// loopback is the address of a port that nobody else can reach.
+func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // Run runs everything until ctx ends, and removes what it kept.
 func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err error) {
@@ -44,7 +48,7 @@ func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	listeners, err := takePorts(ctx)
+	listeners, err := cmd.takePorts(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,32 +66,32 @@ func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err err
 	}
 	secrets := newSecrets()
 	sim, err := simulator.New(simulator.Config{
-		BaseURL:                 simURL,
+		BaseURL:                 cmd.simURL(),
 		APIToken:                secrets.apiToken,
 		ClientID:                "portico",
 		ClientSecret:            secrets.clientSecret,
-		RedirectURIs:            []string{appURL + "/callback"},
-		RegistrationRedirectURI: appURL + "/login",
+		RedirectURIs:            []string{cmd.appURL() + "/callback"},
+		RegistrationRedirectURI: cmd.appURL() + "/login",
 	})
 	if err != nil {
 		return err
 	}
 	defer sim.Close()
-	page, err := landing()
+	page, err := cmd.landing()
 	if err != nil {
 		return err
 	}
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	ready := &announcer{out: out.stdout, text: tour(logName), log: log}
+	ready := &announcer{out: out.stdout, text: cmd.tour(logName), log: log}
 	var running sync.WaitGroup
 	failures := make(chan error, 3)
 	for _, start := range []func() error{
 		func() error { return serve(ctx, listeners.sim, sim) },
 		func() error { return serve(ctx, listeners.example, page) },
 		func() error {
-			return program.Run(ctx, []string{"serve"}, env.with(secrets.settings(folder)...), ready, out.stderr)
+			return program.Run(ctx, []string{"serve"}, env.with(cmd.settings(secrets, folder)...), ready, out.stderr)
 		},
 	} {
 		running.Go(func() {
@@ -112,22 +116,22 @@ type ports struct {
 
 // takePorts takes the demo's own ports and makes sure of Portico's, so that a
 // taken one is one line that says which.
-func takePorts(ctx context.Context) (ports, error) {
+func (cmd runCmd) takePorts(ctx context.Context) (ports, error) {
 	var p ports
 	var lc net.ListenConfig
 	for _, port := range []struct {
 		address, role string
 		keep          *net.Listener
 	}{
-		{"127.0.0.1:8080", "Portico's API", nil},
-		{opsAddress, "Portico's operations", nil},
-		{"127.0.0.1:8081", "the simulator", &p.sim},
-		{"127.0.0.1:3000", "the example app", &p.example},
+		{loopback(cmd.Port), "Portico's API", nil},
+		{loopback(cmd.OpsPort), "Portico's operations", nil},
+		{loopback(cmd.SimulatorPort), "the simulator", &p.sim},
+		{loopback(cmd.ExamplePort), "the example app", &p.example},
 	} {
 		listener, err := lc.Listen(ctx, "tcp", port.address)
 		if err != nil {
 			p.close()
-			return ports{}, fmt.Errorf("port %s is taken, which is for %s: stop what uses it and try again", port.address, port.role)
+			return ports{}, fmt.Errorf("port %s is taken, which is for %s: stop what uses it, or choose another (make run ARGS=--help)", port.address, port.role)
 		}
 		if port.keep != nil {
 			*port.keep = listener
@@ -161,18 +165,19 @@ func newSecrets() secrets {
 	}
 }
 
-func (s secrets) settings(folder string) []string {
+// settings are Portico's. Whatever the environment says wins over them.
+func (cmd runCmd) settings(s secrets, folder string) []string {
 	return []string{
-		"PORTICO_PUBLIC_URL=" + appURL,
-		"PORTICO_LISTEN=127.0.0.1:8080",
-		"PORTICO_OPS_LISTEN=" + opsAddress,
+		"PORTICO_PUBLIC_URL=" + cmd.appURL(),
+		"PORTICO_LISTEN=" + loopback(cmd.Port),
+		"PORTICO_OPS_LISTEN=" + loopback(cmd.OpsPort),
 		"PORTICO_DATABASE_URL=sqlite:" + filepath.Join(folder, "portico.db"),
-		"PORTICO_FRONTEND_ORIGINS=" + exampleURL,
-		"PORTICO_DEFAULT_RETURN_TO=" + exampleURL + "/",
-		"PORTICO_BEYOND_API_URL=" + simURL,
+		"PORTICO_FRONTEND_ORIGINS=" + cmd.exampleURL(),
+		"PORTICO_DEFAULT_RETURN_TO=" + cmd.exampleURL() + "/",
+		"PORTICO_BEYOND_API_URL=" + cmd.simURL(),
 		"PORTICO_BEYOND_API_TOKEN=" + s.apiToken,
 		"PORTICO_BEYOND_QUARANTINE=5s", // the simulator commits at once
-		"PORTICO_OIDC_ISSUER=" + simURL + "/v2",
+		"PORTICO_OIDC_ISSUER=" + cmd.simURL() + "/v2",
 		"PORTICO_OIDC_CLIENT_ID=portico",
 		"PORTICO_OIDC_CLIENT_SECRET=" + s.clientSecret,
 		"PORTICO_KEYS=" + s.key,
@@ -181,13 +186,13 @@ func (s secrets) settings(folder string) []string {
 }
 
 // landing is the page on the example app's origin.
-func landing() (http.Handler, error) {
+func (cmd runCmd) landing() (http.Handler, error) {
 	page, err := template.New("landing").Parse(landingHTML)
 	if err != nil {
 		return nil, err
 	}
 	var html bytes.Buffer
-	if err := page.Execute(&html, map[string]string{"API": appURL, "Mailbox": simURL + "/mailbox"}); err != nil {
+	if err := page.Execute(&html, map[string]string{"API": cmd.appURL(), "Mailbox": cmd.simURL() + "/mailbox"}); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
@@ -216,8 +221,8 @@ func (a *announcer) Write(line []byte) (int, error) {
 	return a.log.Write(line)
 }
 
-func tour(log string) string {
-	return strings.NewReplacer("APP", appURL, "SIM", simURL, "EXAMPLE", exampleURL, "OPS", "http://"+opsAddress, "LOG", log).Replace(`
+func (cmd runCmd) tour(log string) string {
+	return strings.NewReplacer("APP", cmd.appURL(), "SIM", cmd.simURL(), "EXAMPLE", cmd.exampleURL(), "OPS", "http://"+loopback(cmd.OpsPort), "LOG", log).Replace(`
 Portico runs.
 
   the API         APP
