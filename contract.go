@@ -8,4 +8,4 @@ import _ "embed"
 // Contract is openapi.yaml.
 //
 //go:embed openapi.yaml
-var Contract []byte //nolint:gochecknoglobals // an embedded file can only be a variable
+var Contract []byte

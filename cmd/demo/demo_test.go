@@ -57,7 +57,11 @@ func freePorts(t *testing.T, n int) []int {
 			t.Fatal(err)
 		}
 		held = append(held, listener)
-		found = append(found, listener.Addr().(*net.TCPAddr).Port)
+		address, ok := listener.Addr().(*net.TCPAddr)
+		if !ok {
+			t.Fatalf("%v is no TCP address", listener.Addr())
+		}
+		found = append(found, address.Port)
 	}
 	for _, listener := range held {
 		_ = listener.Close()
@@ -125,7 +129,7 @@ func followTour(t *testing.T, ports []int, printed string) {
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Jar: jar, Transport: transport, Timeout: patience}
-	call := func(method, target, body string) (*http.Response, string) {
+	call := func(method, target, body string) (status int, end, text string) {
 		t.Helper()
 		request, err := http.NewRequest(method, target, strings.NewReader(body))
 		if err != nil {
@@ -140,18 +144,18 @@ func followTour(t *testing.T, ports []int, printed string) {
 			t.Fatal(err)
 		}
 		defer response.Body.Close()
-		text, err := io.ReadAll(response.Body)
+		raw, err := io.ReadAll(response.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return response, string(text)
+		return response.StatusCode, response.Request.URL.String(), string(raw)
 	}
-	if response, text := call(http.MethodPost, app+"/signup", `{"email":"ada@example.com"}`); response.StatusCode != http.StatusAccepted {
+	if status, _, text := call(http.MethodPost, app+"/signup", `{"email":"ada@example.com"}`); status != http.StatusAccepted {
 		t.Fatal(text)
 	}
 	link := ""
 	await(t, func() error {
-		_, text := call(http.MethodGet, sim+"/sim/mailbox?to=ada@example.com", "")
+		_, _, text := call(http.MethodGet, sim+"/sim/mailbox?to=ada@example.com", "")
 		found := regexp.MustCompile(`"link":"([^"]*)"`).FindStringSubmatch(text)
 		if found == nil {
 			return errors.New("no mail: " + text)
@@ -160,20 +164,20 @@ func followTour(t *testing.T, ports []int, printed string) {
 		return nil
 	})
 	// The enrolment ends at /login, which ends, over the provider, at the app.
-	response, page := call(http.MethodPost, link, "")
-	if response.Request.URL.String() != example || !strings.Contains(page, "<title>Portico demo</title>") {
-		t.Fatalf("the enrolment ends at %s", response.Request.URL)
+	_, end, page := call(http.MethodPost, link, "")
+	if end != example || !strings.Contains(page, "<title>Portico demo</title>") {
+		t.Fatalf("the enrolment ends at %s", end)
 	}
-	_, text := call(http.MethodGet, app+"/me", "")
+	_, _, text := call(http.MethodGet, app+"/me", "")
 	var me struct{ Email, Status string }
 	if err := json.Unmarshal([]byte(text), &me); err != nil || me.Email != "ada@example.com" || me.Status != "active" {
 		t.Errorf("/me answers %s", text)
 	}
-	if response, text := call(http.MethodPost, app+"/logout", ""); response.StatusCode != http.StatusOK {
+	if status, _, text := call(http.MethodPost, app+"/logout", ""); status != http.StatusOK {
 		t.Error(text)
 	}
-	if response, _ := call(http.MethodGet, app+"/me", ""); response.StatusCode != http.StatusUnauthorized {
-		t.Errorf("/me answers %d after the logout", response.StatusCode)
+	if status, _, _ := call(http.MethodGet, app+"/me", ""); status != http.StatusUnauthorized {
+		t.Errorf("/me answers %d after the logout", status)
 	}
 }
 

@@ -159,7 +159,9 @@ func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 // WithAttrs keeps the threshold.
-func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler { return warnings{w.Handler.WithAttrs(attrs)} }
+func (w warnings) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return warnings{w.Handler.WithAttrs(attrs)}
+}
 
 // WithGroup keeps the threshold.
 func (w warnings) WithGroup(name string) slog.Handler { return warnings{w.Handler.WithGroup(name)} }

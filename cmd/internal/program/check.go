@@ -44,8 +44,7 @@ func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error
 			findings = append(findings, finding{"settings", "warning", warning})
 		}
 		findings = append(findings, config.tryDatabase(ctx)...)
-		findings = append(findings, config.tryProvider(ctx, p))
-		findings = append(findings, config.tryAPI(ctx))
+		findings = append(findings, config.tryProvider(ctx, p), config.tryAPI(ctx))
 	}
 	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "CHECK\tRESULT\tDETAIL")

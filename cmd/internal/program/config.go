@@ -251,10 +251,8 @@ func (c *Config) checkNetwork(p *plan) error {
 // LogValue is the configuration as the log may have it, secrets hidden.
 func (c Config) LogValue() slog.Value {
 	var attrs []slog.Attr
-	v := reflect.ValueOf(c)
-	for i := range v.NumField() {
-		field := v.Type().Field(i)
-		attrs = append(attrs, slog.Any(flagName(field), v.Field(i).Interface()))
+	for field, value := range reflect.ValueOf(c).Fields() {
+		attrs = append(attrs, slog.Any(flagName(field), value.Interface()))
 	}
 	return slog.GroupValue(attrs...)
 }

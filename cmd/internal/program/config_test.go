@@ -70,12 +70,14 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 		set  map[string]string
 		want string
 	}{
-		"a misspelt variable":                         {map[string]string{"PORTICO_SESION_IDLE": "1h"}, "PORTICO_SESION_IDLE"},
-		"a secret's file for what is no secret":       {map[string]string{"PORTICO_LISTEN_FILE": "/x"}, "PORTICO_LISTEN_FILE"},
-		"no public URL":                               {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
-		"a public URL with a path":                    {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
-		"a public URL of plain http":                  {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
-		"plain http to another machine":               {map[string]string{"PORTICO_PUBLIC_URL": "http://example.com", "PORTICO_ALLOW_INSECURE_LOCALHOST": "true"}, "PORTICO_PUBLIC_URL"},
+		"a misspelt variable":                   {map[string]string{"PORTICO_SESION_IDLE": "1h"}, "PORTICO_SESION_IDLE"},
+		"a secret's file for what is no secret": {map[string]string{"PORTICO_LISTEN_FILE": "/x"}, "PORTICO_LISTEN_FILE"},
+		"no public URL":                         {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
+		"a public URL with a path":              {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
+		"a public URL of plain http":            {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
+		"plain http to another machine": {map[string]string{
+			"PORTICO_PUBLIC_URL": "http://example.com", "PORTICO_ALLOW_INSECURE_LOCALHOST": "true",
+		}, "PORTICO_PUBLIC_URL"},
 		"insecure cookies on https":                   {map[string]string{"PORTICO_ALLOW_INSECURE_LOCALHOST": "true"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
 		"a provider of plain http":                    {map[string]string{"PORTICO_OIDC_ISSUER": "http://auth.byndid.com/v2"}, "PORTICO_OIDC_ISSUER"},
 		"an API of plain http":                        {map[string]string{"PORTICO_BEYOND_API_URL": "http://api.byndid.com"}, "PORTICO_BEYOND_API_URL"},

@@ -16,15 +16,15 @@ import (
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
+// binaryFolder is removed by TestMain.
+var binaryFolder string
+
 // binary is portico as it would be run, built once.
-//
-//nolint:gochecknoglobals // one build for all tests of the process
-var binary = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "portico-test-") //nolint:usetesting // several tests share it
-	if err != nil {
+var binary = sync.OnceValues(func() (path string, err error) {
+	if binaryFolder, err = os.MkdirTemp("", "portico-test-"); err != nil {
 		return "", err
 	}
-	path := filepath.Join(folder, "portico")
+	path = filepath.Join(binaryFolder, "portico")
 	build := exec.Command("go", "build", "-o", path, "github.com/portico-id/portico/cmd/portico")
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
@@ -37,7 +37,8 @@ type process struct {
 	w      *world
 	cmd    *exec.Cmd
 	log    *watcher
-	exited chan error
+	exited chan struct{} // closed when it has ended
+	err    error         // how, once exited is closed
 }
 
 // spawn runs the binary until it is killed or the test ends.
@@ -47,19 +48,22 @@ func (w *world) spawn() *process {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &process{w: w, log: newWatcher(`"msg":"ready"`), exited: make(chan error, 1)}
+	p := &process{w: w, log: newWatcher(`"msg":"ready"`), exited: make(chan struct{})}
 	p.cmd = exec.Command(path, "serve")
 	p.cmd.Env = append(w.environ(), "PATH="+os.Getenv("PATH"))
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	go func() { p.exited <- p.cmd.Wait() }()
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
 	w.t.Cleanup(p.kill)
 	select {
 	case <-p.log.seen:
-	case err := <-p.exited:
-		w.t.Fatalf("serve ended: %v\n%s", err, p.log)
+	case <-p.exited:
+		w.t.Fatalf("serve ended: %v\n%s", p.err, p.log)
 	case <-time.After(patience):
 		w.t.Fatalf("serve is not ready\n%s", p.log)
 	}
@@ -68,20 +72,15 @@ func (w *world) spawn() *process {
 
 // kill ends the process without a word to it, as the kernel would.
 func (p *process) kill() {
-	if p.cmd.ProcessState == nil {
-		_ = p.cmd.Process.Kill()
-	}
-	if p.exited != nil {
-		<-p.exited
-		p.exited = nil
-	}
+	_ = p.cmd.Process.Kill() // it may have ended by itself
+	<-p.exited
 }
 
 func TestAnAcceptedSignUpSurvivesKill9(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: starts and kills processes")
 	}
-	t.Parallel()
 	for name, fault := range map[string]*simulator.Effect{
 		"right after the 202":                                   nil,
 		"while the create is under way and takes effect":        {DelayMS: 30_000, Commit: simulator.CommitBefore},
@@ -117,10 +116,10 @@ func TestAnAcceptedSignUpSurvivesKill9(t *testing.T) {
 }
 
 func TestEveryOneOfManySignUpsSurvivesKill9(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: starts and kills processes")
 	}
-	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)
 		b := w.browser()
@@ -144,19 +143,18 @@ func TestEveryOneOfManySignUpsSurvivesKill9(t *testing.T) {
 }
 
 func TestSIGTERMEndsTheProcessWithStatusZero(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: starts a process")
 	}
-	t.Parallel()
 	w := newWorld(t, storetest.SQLite(t))
 	p := w.spawn()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	err := <-p.exited
-	p.exited = nil
-	if err != nil {
-		t.Errorf("it ended with %v\n%s", err, p.log)
+	<-p.exited
+	if p.err != nil {
+		t.Errorf("it ended with %v\n%s", p.err, p.log)
 	}
 	if !bytes.Contains([]byte(p.log.String()), []byte(`"msg":"stopped"`)) {
 		t.Errorf("it did not say that it stopped\n%s", p.log)

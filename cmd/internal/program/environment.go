@@ -41,9 +41,7 @@ func newEnvironment(pairs []string) (environment, error) {
 		}
 	}
 	known := make(map[string]bool) // whether the setting is a secret
-	config := reflect.TypeFor[Config]()
-	for i := range config.NumField() {
-		field := config.Field(i)
+	for field := range reflect.TypeFor[Config]().Fields() {
 		known[variable(flagName(field))] = field.Type == reflect.TypeFor[Secret]()
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -88,10 +86,9 @@ func (environment) Validate(*kong.Application) error { return nil }
 
 // files tells every secret which file it came from.
 func (env environment) files(c *Config) {
-	v := reflect.ValueOf(c).Elem()
-	for i := range v.NumField() {
-		if secret, ok := v.Field(i).Addr().Interface().(*Secret); ok {
-			secret.file = env[variable(flagName(v.Type().Field(i)))+fileSuffix]
+	for field, value := range reflect.ValueOf(c).Elem().Fields() {
+		if secret, ok := reflect.TypeAssert[*Secret](value.Addr()); ok {
+			secret.file = env[variable(flagName(field))+fileSuffix]
 		}
 	}
 }

@@ -115,9 +115,9 @@ func (w *world) environ() []string {
 
 // start runs serve in this process until the test ends or stop is called,
 // which returns what Run returned.
-func (w *world) start() (stop func() error, log *watcher) {
+func (w *world) start() (func() error, *watcher) {
 	w.t.Helper()
-	log = newWatcher(`"msg":"ready"`)
+	log := newWatcher(`"msg":"ready"`)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- Run(ctx, []string{"serve"}, w.environ(), log, log) }()
@@ -130,7 +130,7 @@ func (w *world) start() (stop func() error, log *watcher) {
 		cancel()
 		w.t.Fatalf("serve is not ready\n%s", log)
 	}
-	stop = sync.OnceValue(func() error {
+	stop := sync.OnceValue(func() error {
 		cancel()
 		return <-ended
 	})

@@ -12,8 +12,6 @@ import (
 //go:generate go test . -run ^TestTheREADMEHasEverySetting$ -update
 
 // update writes the README's table instead of comparing it.
-//
-//nolint:gochecknoglobals // the flag package's way
 var update = flag.Bool("update", false, "write the README's configuration table")
 
 const (
@@ -48,11 +46,9 @@ func TestTheREADMEHasEverySetting(t *testing.T) {
 // settingsTable is every setting in Markdown.
 func settingsTable() string {
 	var table strings.Builder
-	config := reflect.TypeFor[Config]()
 	for _, group := range groups() {
 		fmt.Fprintf(&table, "\n**%s**\n\n| variable | default | what it says |\n|---|---|---|\n", group.Title)
-		for i := range config.NumField() {
-			field := config.Field(i)
+		for field := range reflect.TypeFor[Config]().Fields() {
 			if field.Tag.Get("group") != group.Key {
 				continue
 			}

@@ -55,7 +55,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	log := slog.New(slog.NewJSONHandler(options.Log, &slog.HandlerOptions{Level: p.level, ReplaceAttr: utc}))
 	log.InfoContext(ctx, "starting", slog.String("version", version()), slog.Any("config", config))
 	for _, warning := range p.warnings {
-		log.WarnContext(ctx, warning)
+		log.WarnContext(ctx, "the configuration will disappoint", slog.String("because", warning))
 	}
 	db, err := openDatabase(ctx, config)
 	if err != nil {

@@ -35,12 +35,15 @@ var server struct {
 	err      error
 }
 
-// Main runs a package's tests, stops the server that they used, and fails when
-// a goroutine is left behind.
-func Main(m *testing.M) {
+// Main runs a package's tests, cleans up after them, stops the server that
+// they used, and fails when a goroutine is left behind.
+func Main(m *testing.M, cleanups ...func() error) {
 	code := m.Run()
 	if server.cluster != nil {
-		if err := server.cluster.Close(); err != nil {
+		cleanups = append(cleanups, server.cluster.Close)
+	}
+	for _, cleanup := range cleanups {
+		if err := cleanup(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
