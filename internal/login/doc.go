@@ -15,6 +15,7 @@
 //	the code is redeemed, once                ErrCodeRefused, ErrClientRefused, ErrProviderUnavailable
 //	the ID token in full                      ErrIdentityRejected
 //	UserInfo of the same subject              ErrIdentityRejected, ErrProviderUnavailable
+//	an external_id in it                      directory.ErrNotRegistered
 //
 // It refuses to own cookies, routes and redirects (the API's), which flows were
 // used (a [FlowStore]), who the identity belongs to, and sessions. The

@@ -3,6 +3,7 @@ package login
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -30,6 +31,10 @@ func (rp *RelyingParty) identify(ctx context.Context, p *provider, t tokens, c *
 		}
 	}
 	external, err := textClaim(source, rp.cfg.ExternalIDClaim)
+	if errors.Is(err, errNoClaim) {
+		// Someone whom the provider knows and who never came through us.
+		return Identity{}, fmt.Errorf("%w: there is no external id claim %q", directory.ErrNotRegistered, rp.cfg.ExternalIDClaim)
+	}
 	if err != nil {
 		return Identity{}, rejected("external id claim %q: %v", rp.cfg.ExternalIDClaim, err)
 	}
@@ -93,12 +98,12 @@ func (rp *RelyingParty) userInfo(ctx context.Context, p *provider, t tokens) (ma
 }
 
 var (
-	errNoClaim  = errors.New("missing")
+	errNoClaim  = errors.New("missing or empty")
 	errBadClaim = errors.New("not a text within bounds")
 )
 
 // textClaim returns a claim that is a text. It returns errNoClaim when it is
-// not there or null, and errBadClaim when it is anything else: a number must
+// not there, null or empty, and errBadClaim when it is anything else: a number must
 // not become a key by being printed.
 func textClaim(source map[string]jsontext.Value, name string) (string, error) {
 	value, ok := source[name]
@@ -106,8 +111,11 @@ func textClaim(source map[string]jsontext.Value, name string) (string, error) {
 		return "", errNoClaim
 	}
 	var text string
-	if json.Unmarshal(value, &text) != nil || !isID(text) {
+	if json.Unmarshal(value, &text) != nil || text != "" && !isID(text) {
 		return "", errBadClaim
+	}
+	if text == "" {
+		return "", errNoClaim
 	}
 	return text, nil
 }

@@ -40,9 +40,9 @@ func TestUserInfo(t *testing.T) {
 		{"sub a list", edit("sub", []string{"user-1"}), login.ErrIdentityRejected},
 		{"sub twice", replies(200, kind, `{"sub":"user-2","sub":"user-1","external_id":"ext-1"}`), login.ErrIdentityRejected},
 		{"SUB instead of sub", replies(200, kind, `{"SUB":"user-1","external_id":"ext-1"}`), login.ErrIdentityRejected},
-		{"the external id missing", edit("external_id", nil), login.ErrIdentityRejected},
-		{"the external id empty", edit("external_id", ""), login.ErrIdentityRejected},
-		{"the external id null", replies(200, kind, `{"sub":"user-1","external_id":null}`), login.ErrIdentityRejected},
+		{"the external id missing", edit("external_id", nil), directory.ErrNotRegistered},
+		{"the external id empty", edit("external_id", ""), directory.ErrNotRegistered},
+		{"the external id null", replies(200, kind, `{"sub":"user-1","external_id":null}`), directory.ErrNotRegistered},
 		{"the external id a number", edit("external_id", 17), login.ErrIdentityRejected},
 		{"the external id a list", edit("external_id", []string{"ext-1"}), login.ErrIdentityRejected},
 		{"the external id too long", edit("external_id", strings.Repeat("e", 256)), login.ErrIdentityRejected},
@@ -51,7 +51,7 @@ func TestUserInfo(t *testing.T) {
 		{"the external id in invalid UTF-8", replies(200, kind, "{\"sub\":\"user-1\",\"external_id\":\"\xff\"}"), login.ErrIdentityRejected},
 		{"the internal id missing", edit("id", nil), nil},
 		{"the internal id null", replies(200, kind, `{"sub":"user-1","external_id":"ext-1","id":null}`), nil},
-		{"the internal id empty", edit("id", ""), login.ErrIdentityRejected},
+		{"the internal id empty", edit("id", ""), nil},
 		{"the internal id a number", edit("id", 17), login.ErrIdentityRejected},
 		{"a signed answer", replies(200, "application/jwt", "e30.e30.e30"), login.ErrIdentityRejected},
 		{"a page", replies(200, "text/html", `{"sub":"user-1","external_id":"ext-1"}`), login.ErrIdentityRejected},
@@ -112,7 +112,7 @@ func TestWhichClaimsMakeAnIdentity(t *testing.T) {
 			config: func(c *login.Config) { c.InternalIDClaim = "sub" },
 		},
 		{
-			name: "a claim that differs in case", want: login.ErrIdentityRejected,
+			name: "a claim that differs in case", want: directory.ErrNotRegistered,
 			config: func(c *login.Config) { c.ExternalIDClaim = "External_ID" },
 		},
 		{
@@ -123,11 +123,11 @@ func TestWhichClaimsMakeAnIdentity(t *testing.T) {
 			},
 		},
 		{
-			name: "without UserInfo endpoint, and without the claim", want: login.ErrIdentityRejected,
+			name: "without UserInfo endpoint, and without the claim", want: directory.ErrNotRegistered,
 			change: func(w *world) { w.provider.metadata = func(m object) { delete(m, "userinfo_endpoint") } },
 		},
 		{
-			name: "with UserInfo endpoint, the ID token's claim does not count", want: login.ErrIdentityRejected,
+			name: "with UserInfo endpoint, the ID token's claim does not count", want: directory.ErrNotRegistered,
 			change: func(w *world) {
 				w.provider.claims = func(c object) { c["external_id"] = "from-token" }
 				w.provider.userInfo = func(u object) { delete(u, "external_id") }
