@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"text/tabwriter"
+
+	"github.com/portico-id/portico/internal/store"
 )
 
 type migrateCmd struct {
@@ -17,13 +19,19 @@ type databaseFlags struct {
 	DatabaseURL Secret `help:"postgres://… or sqlite:PATH." placeholder:"URL"`
 }
 
-func (f databaseFlags) config(env environment) (Config, error) {
-	if f.DatabaseURL.value == "" {
-		return Config{}, &UsageError{errors.New("PORTICO_DATABASE_URL is not set")}
+// use opens the database for as long as do needs it.
+func (f databaseFlags) use(ctx context.Context, env environment, do func(db *store.DB) error) error {
+	config := Config{DatabaseURL: f.DatabaseURL}
+	if config.DatabaseURL.value == "" {
+		return &UsageError{errors.New("PORTICO_DATABASE_URL is not set")}
 	}
-	c := Config{DatabaseURL: f.DatabaseURL}
-	env.files(&c)
-	return c, nil
+	env.files(&config)
+	db, err := openDatabase(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	return do(db)
 }
 
 type migrateUpCmd struct {
@@ -32,20 +40,13 @@ type migrateUpCmd struct {
 
 // Run migrates.
 func (cmd migrateUpCmd) Run(ctx context.Context, env environment, out streams) error {
-	config, err := cmd.config(env)
-	if err != nil {
+	return cmd.use(ctx, env, func(db *store.DB) error {
+		if err := migrate(ctx, db); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(out.stdout, "the schema is up to date")
 		return err
-	}
-	db, err := openDatabase(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	if err := migrate(ctx, db); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(out.stdout, "the schema is up to date")
-	return err
+	})
 }
 
 type migrateStatusCmd struct {
@@ -54,37 +55,30 @@ type migrateStatusCmd struct {
 
 // Run prints the steps.
 func (cmd migrateStatusCmd) Run(ctx context.Context, env environment, out streams) error {
-	config, err := cmd.config(env)
-	if err != nil {
-		return err
-	}
-	db, err := openDatabase(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	ok, err := current(ctx, db)
-	if err != nil {
-		return err
-	}
-	steps, err := db.Migrations(ctx)
-	if err != nil {
-		return err
-	}
-	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "STEP\tSTATE")
-	for _, step := range steps {
-		state := "missing"
-		if step.Applied {
-			state = "applied"
+	return cmd.use(ctx, env, func(db *store.DB) error {
+		ok, err := current(ctx, db)
+		if err != nil {
+			return err
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s\n", step.Name, state)
-	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	if !ok {
-		return errNotReady
-	}
-	return nil
+		steps, err := db.Migrations(ctx)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(table, "STEP\tSTATE")
+		for _, step := range steps {
+			state := "missing"
+			if step.Applied {
+				state = "applied"
+			}
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", step.Name, state)
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		if !ok {
+			return errNotReady
+		}
+		return nil
+	})
 }
