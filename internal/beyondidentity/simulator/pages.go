@@ -44,7 +44,7 @@ const templates = `
 <ul>{{range .}}<li><a href="{{.URL}}">{{.Name}}</a><small>{{.Email}}</small></li>{{end}}</ul>{{template "foot"}}{{end}}
 
 {{define "enrol"}}{{template "head" "Register your passkey"}}
-<p>For {{.Name}}, {{.Email}}. It stays in this browser, and you will sign in with it from now on.</p>
+<p>For {{if ne .Name .Email}}{{.Name}}, {{end}}{{.Email}}. It stays in this browser, and you will sign in with it from now on.</p>
 <form method="post"><button type="submit">Register passkey</button></form>{{template "foot"}}{{end}}
 
 {{define "mailbox"}}{{template "head" "Mailbox"}}
