@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/portico-id/portico/api/openapi"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
@@ -48,7 +49,7 @@ func New(config Config) (*API, error) {
 	if err != nil {
 		return nil, err
 	}
-	origins, err := newOriginCheck(config.FrontendOrigins)
+	origins, err := newOriginCheck(config.PublicURL, config.FrontendOrigins)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +73,22 @@ func (a *API) newEcho() *echo.Echo {
 	e.HTTPErrorHandler = a.answerError
 	e.IPExtractor = a.proxies.extractor()
 	e.Logger.SetOutput(discard{})
-	e.Use(a.identify, a.harden, a.log, a.recoverPanics, a.cors())
+	e.Use(a.identify, a.harden, a.log, a.recoverPanics, a.cors(), wholePath)
 	for _, route := range a.routes() {
 		e.Add(route.method, echoPath(route.path), a.guarded(route))
 	}
 	return e
+}
+
+// wholePath refuses paths with more segments than their route has: Echo's last
+// parameter takes all that is left, slashes included.
+func wholePath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if strings.Count(c.Request().URL.EscapedPath(), "/") != strings.Count(c.Path(), "/") {
+			return refuse(openapi.ProblemCodeNotFound)
+		}
+		return next(c)
+	}
 }
 
 // echoPath writes the contract's "{name}" as Echo's ":name".

@@ -37,31 +37,28 @@ func (c cookies) name(bare string) string {
 	return cookiePrefix + bare
 }
 
-// make returns a cookie with every attribute that all of ours have.
-func (c cookies) make(bare, value string, sameSite http.SameSite) *http.Cookie {
-	return &http.Cookie{
+// set sets a cookie with every attribute that all of ours have.
+func (c cookies) set(w http.ResponseWriter, bare, value string, maxAge int, sameSite http.SameSite) {
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // without Secure only on plain-http localhost, where browsers would drop it
 		Name:     c.name(bare),
 		Value:    value,
 		Path:     "/",
+		MaxAge:   maxAge,
 		Secure:   !c.insecure,
 		HttpOnly: true,
 		SameSite: sameSite,
-	}
+	})
 }
 
 // drop makes the browser forget a cookie.
 func (c cookies) drop(w http.ResponseWriter, bare string, sameSite http.SameSite) {
-	cookie := c.make(bare, "", sameSite)
-	cookie.MaxAge = -1
-	http.SetCookie(w, cookie)
+	c.set(w, bare, "", -1, sameSite)
 }
 
 // setSession gives the browser its session. Strict keeps it out of every
 // request that another site causes (RFC 10017 §6.1.3.2).
 func (c cookies) setSession(w http.ResponseWriter, token session.Token, lifetime time.Duration) {
-	cookie := c.make(sessionCookie, token.Reveal(), http.SameSiteStrictMode)
-	cookie.MaxAge = int(lifetime.Seconds())
-	http.SetCookie(w, cookie)
+	c.set(w, sessionCookie, token.Reveal(), int(lifetime.Seconds()), http.SameSiteStrictMode)
 }
 
 // sessions returns the values of every session cookie in the request.
@@ -76,9 +73,7 @@ func (c cookies) sessions(r *http.Request) []string {
 // setFlow gives the browser a flow. Lax lets it come back with the provider's
 // redirect, which is a navigation from another site.
 func (c cookies) setFlow(w http.ResponseWriter, flow login.Begun, now time.Time) {
-	cookie := c.make(flowCookie+flow.FlowID, flow.Sealed, http.SameSiteLaxMode)
-	cookie.MaxAge = int(flow.ExpiresAt.Sub(now).Seconds())
-	http.SetCookie(w, cookie)
+	c.set(w, flowCookie+flow.FlowID, flow.Sealed, int(flow.ExpiresAt.Sub(now).Seconds()), http.SameSiteLaxMode)
 }
 
 // flow returns the sealed flow with this id, or "". Of two cookies with one

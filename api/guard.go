@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/portico-id/portico/api/openapi"
@@ -32,10 +33,19 @@ type caller struct {
 type originCheck struct {
 	protection *http.CrossOriginProtection
 	trusted    map[string]bool
+	own        string // where we are ourselves
 }
 
-func newOriginCheck(origins []string) (originCheck, error) {
-	check := originCheck{protection: http.NewCrossOriginProtection(), trusted: make(map[string]bool)}
+func newOriginCheck(publicURL string, origins []string) (originCheck, error) {
+	public, err := url.Parse(publicURL)
+	if err != nil {
+		return originCheck{}, err
+	}
+	check := originCheck{
+		protection: http.NewCrossOriginProtection(),
+		trusted:    make(map[string]bool),
+		own:        public.Scheme + "://" + public.Host,
+	}
 	for _, origin := range origins {
 		if err := check.protection.AddTrustedOrigin(origin); err != nil {
 			return originCheck{}, err
@@ -62,7 +72,7 @@ func (o originCheck) withCookie(r *http.Request) error {
 	if header := r.Header.Values("X-Csrf"); len(header) != 1 || header[0] != "1" {
 		return refuse(openapi.ProblemCodeCsrfRequired)
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && !o.trusted[origin] && !sameOrigin(origin, r.Host) {
+	if origin := r.Header.Get("Origin"); origin != "" && origin != o.own && !o.trusted[origin] {
 		return refuse(openapi.ProblemCodeCrossOrigin)
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && !o.trusted[r.Header.Get("Origin")] {
@@ -71,8 +81,15 @@ func (o originCheck) withCookie(r *http.Request) error {
 	return o.unsafe(r)
 }
 
-func sameOrigin(origin, host string) bool {
-	return origin == "https://"+host || origin == "http://"+host
+// navigation refuses what is not the browser going to a page: a page of
+// another origin could begin flows with images and the like, and push those of
+// the user out of the browser (ASVS 3.5.3). What tells nothing of itself, as
+// old browsers and native apps do, may pass.
+func (o originCheck) navigation(r *http.Request) error {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
+		return refuse(openapi.ProblemCodeCrossOrigin)
+	}
+	return nil
 }
 
 // credential returns the one token that the request carries. It refuses a

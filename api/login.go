@@ -10,6 +10,9 @@ import (
 
 // startLogin sends the browser to the provider: GET /login.
 func (a *API) startLogin(c *call) error {
+	if err := a.origins.navigation(c.r); err != nil {
+		return err
+	}
 	query, err := parameters(c.r, "return_to", "login_hint", "prompt")
 	if err != nil {
 		return err

@@ -70,7 +70,7 @@ func (a *API) harden(next echo.HandlerFunc) echo.HandlerFunc {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox")
-		h.Set("Cross-Origin-Resource-Policy", "same-site")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		if !a.config.InsecureLocalhost {
 			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
@@ -131,7 +131,8 @@ func (a *API) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 // cors lets pages of exactly the configured origins read answers.
 func (a *API) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
-		AllowOrigins:     a.config.FrontendOrigins,
+		// A function, since Echo reads a list as patterns.
+		AllowOriginFunc:  func(origin string) (bool, error) { return a.origins.trusted[origin], nil },
 		AllowMethods:     []string{http.MethodGet, http.MethodPost},
 		AllowHeaders:     []string{echo.HeaderContentType, echo.HeaderAuthorization, "X-CSRF"},
 		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter},

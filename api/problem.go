@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -90,6 +91,8 @@ var causes = []struct {
 	{login.ErrClientRefused, openapi.ProblemCodeProviderError},
 	{login.ErrIdentityRejected, openapi.ProblemCodeIdentityRejected},
 	{login.ErrProviderUnavailable, openapi.ProblemCodeProviderUnavailable},
+	// The client has gone: nobody reads the answer, and nothing is broken.
+	{context.Canceled, openapi.ProblemCodeUnavailable},
 }
 
 // problem is an error that knows its answer.

@@ -1,11 +1,15 @@
 package api
 
 import (
+	"fmt"
 	"net/url"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
-// maxReturnTo is the longest return target, in bytes.
+// maxReturnTo is the longest return target, in bytes, as asked for and as
+// resolved.
 const maxReturnTo = 2048
 
 // returnTargets decides where a login may send the browser.
@@ -24,9 +28,7 @@ func (t returnTargets) resolve(wish string) (string, bool) {
 	if wish == "" {
 		return t.fallback.String(), true
 	}
-	if len(wish) > maxReturnTo || strings.ContainsFunc(wish, func(r rune) bool {
-		return r <= ' ' || r == '\\' || r == 0x7f || r == '\ufffd'
-	}) {
+	if len(wish) > maxReturnTo || strings.ContainsFunc(wish, ambiguous) {
 		return "", false
 	}
 	target, err := url.Parse(wish)
@@ -38,12 +40,36 @@ func (t returnTargets) resolve(wish string) (string, bool) {
 			return "", false
 		}
 		target.Scheme, target.Host = t.fallback.Scheme, t.fallback.Host
-		return target.String(), true
-	}
-	if !t.origins[target.Scheme+"://"+target.Host] {
+	} else if !t.origins[target.Scheme+"://"+target.Host] {
 		return "", false
 	}
-	return target.String(), true
+	target.RawQuery = escapeNonASCII(target.RawQuery)
+	resolved := target.String()
+	// Escaping makes it longer than the wish, and it has to fit the flow.
+	return resolved, len(resolved) <= maxReturnTo
+}
+
+// ambiguous reports whether browsers read the character otherwise than net/url
+// does, or not at all.
+func ambiguous(r rune) bool {
+	return r <= ' ' || r == '\\' || r == 0x7f || r == utf8.RuneError
+}
+
+// escapeNonASCII writes a query as a header may carry it (RFC 3986 §2.1);
+// net/url does so with paths and fragments by itself.
+func escapeNonASCII(query string) string {
+	if !strings.ContainsFunc(query, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return query
+	}
+	var escaped strings.Builder
+	for _, b := range []byte(query) {
+		if b < utf8.RuneSelf {
+			escaped.WriteByte(b)
+		} else {
+			fmt.Fprintf(&escaped, "%%%02X", b)
+		}
+	}
+	return escaped.String()
 }
 
 // withError adds our code to a return target.
@@ -52,8 +78,12 @@ func withError(target string, c code) string {
 	if err != nil {
 		return target
 	}
-	query := u.Query()
-	query.Set("error", string(c))
-	u.RawQuery = query.Encode()
+	// The app's own parameters go back as they came, whatever it makes of them.
+	parameters := slices.DeleteFunc(strings.Split(u.RawQuery, "&"), func(p string) bool {
+		name, _, _ := strings.Cut(p, "=")
+		name, err := url.QueryUnescape(name)
+		return p == "" || err == nil && name == "error"
+	})
+	u.RawQuery = strings.Join(append(parameters, "error="+string(c)), "&")
 	return u.String()
 }

@@ -37,8 +37,11 @@ func (a *API) routes() []route {
 		},
 		{
 			method: http.MethodGet, path: "/login", guard: anyone, handle: a.startLogin,
-			answers:  []int{http.StatusSeeOther},
-			problems: []code{openapi.ProblemCodeInvalidQuery, openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable},
+			answers: []int{http.StatusSeeOther},
+			problems: []code{
+				openapi.ProblemCodeInvalidQuery, openapi.ProblemCodeCrossOrigin,
+				openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
+			},
 		},
 		{
 			method: http.MethodPost, path: "/login", guard: anyone, body: true, handle: a.startLoginByCode,

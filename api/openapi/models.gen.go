@@ -37,7 +37,6 @@ const (
 	FieldErrorCodeReturnToRefused FieldErrorCode = "return_to_refused"
 	FieldErrorCodeSyntax          FieldErrorCode = "syntax"
 	FieldErrorCodeTooLong         FieldErrorCode = "too_long"
-	FieldErrorCodeTooShort        FieldErrorCode = "too_short"
 	FieldErrorCodeTrailingData    FieldErrorCode = "trailing_data"
 	FieldErrorCodeUnknownName     FieldErrorCode = "unknown_name"
 	FieldErrorCodeWrongType       FieldErrorCode = "wrong_type"
@@ -65,8 +64,6 @@ func (e FieldErrorCode) Valid() bool {
 	case FieldErrorCodeSyntax:
 		return true
 	case FieldErrorCodeTooLong:
-		return true
-	case FieldErrorCodeTooShort:
 		return true
 	case FieldErrorCodeTrailingData:
 		return true
@@ -447,7 +444,7 @@ type SignupReceipt struct {
 // SignupRequest defines model for SignupRequest.
 type SignupRequest struct {
 	// DisplayName What the user is called. Without one, the address is shown.
-	DisplayName string `json:"display_name,omitempty" validate:"omitempty,min=1,max=100,printable"`
+	DisplayName string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
 
 	// Email The address that the enrolment link is mailed to.
 	Email string `json:"email" validate:"required,max=254"`
@@ -456,7 +453,7 @@ type SignupRequest struct {
 	Locale string `json:"locale,omitempty" validate:"omitempty,bcp47_language_tag,max=35"`
 
 	// TermsVersion The version of the terms that the user has agreed to. It is kept with the sign-up.
-	TermsVersion string `json:"terms_version,omitempty" validate:"omitempty,min=1,max=64,printable"`
+	TermsVersion string `json:"terms_version,omitempty" validate:"omitempty,max=64,printable"`
 }
 
 // SignupStatus `received`: stored here, not yet at Beyond Identity. `invited`: the

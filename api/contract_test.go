@@ -1,0 +1,336 @@
+package api
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/portico-id/portico"
+	"github.com/portico-id/portico/api/apitest"
+	"github.com/portico-id/portico/api/openapi"
+)
+
+func TestContractAndCodeSayTheSame(t *testing.T) {
+	t.Parallel()
+	contract, err := apitest.Load(portico.Contract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, difference := range differences(contract.Doc, (&API{}).routes(), kinds) {
+		t.Error(difference)
+	}
+}
+
+// differences says, in sentences, where the contract and the code part.
+func differences(doc *openapi3.T, routes []route, kinds map[code]kind) []string {
+	var d found
+	d.operations(doc, routes)
+	d.problems(doc, kinds)
+	for name, model := range models() {
+		d.model(name, doc.Components.Schemas[name], model)
+	}
+	return d
+}
+
+type found []string
+
+func (d *found) add(format string, args ...any) { *d = append(*d, fmt.Sprintf(format, args...)) }
+
+// same compares two sets.
+func same[T ~string](d *found, what string, contract, code []T) {
+	for _, c := range contract {
+		if !slices.Contains(code, c) {
+			d.add("%s: the contract has %q, the code does not", what, c)
+		}
+	}
+	for _, c := range code {
+		if !slices.Contains(contract, c) {
+			d.add("%s: the code has %q, the contract does not", what, c)
+		}
+	}
+}
+
+func (d *found) operations(doc *openapi3.T, routes []route) {
+	var declared, routed []string
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			declared = append(declared, method+" "+path)
+		}
+	}
+	for _, r := range routes {
+		name := r.method + " " + r.path
+		routed = append(routed, name)
+		if item := doc.Paths.Value(r.path); item != nil && item.GetOperation(r.method) != nil {
+			d.operation(name, item.GetOperation(r.method), r)
+		}
+	}
+	same(d, "operations", declared, routed)
+}
+
+// operation compares what one operation may answer.
+func (d *found) operation(name string, operation *openapi3.Operation, r route) {
+	if operation.OperationID == "" || operation.Summary == "" || len(operation.Tags) == 0 {
+		d.add("%s: it has no operationId, no summary or no tag", name)
+	}
+	if (operation.RequestBody != nil) != r.body {
+		d.add("%s: one side takes a body", name)
+	}
+	if (operation.Security != nil) != (r.guard == signedIn) {
+		d.add("%s: one side asks for a session", name)
+	}
+	var declared, answered []string
+	for status, response := range operation.Responses.Map() {
+		declared = append(declared, status)
+		d.response(name+" "+status, status, response.Value, r)
+	}
+	for _, status := range r.answers {
+		answered = append(answered, strconv.Itoa(status))
+	}
+	for _, c := range r.codes() {
+		if status := strconv.Itoa(kinds[c].status); !slices.Contains(answered, status) {
+			answered = append(answered, status)
+		}
+	}
+	same(d, name+": statuses", declared, answered)
+}
+
+func (d *found) response(name, status string, response *openapi3.Response, r route) {
+	if response.Headers["X-Request-Id"] == nil {
+		d.add("%s: X-Request-Id is not declared", name)
+	}
+	for media, content := range response.Content {
+		if len(content.Examples) == 0 {
+			d.add("%s: it has no example", name)
+		}
+		if media != "application/problem+json" {
+			continue
+		}
+		var answered []code
+		for _, c := range r.codes() {
+			if strconv.Itoa(kinds[c].status) == status && !slices.Contains(answered, c) {
+				answered = append(answered, c)
+			}
+		}
+		var declared []code
+		for example := range content.Examples {
+			declared = append(declared, code(example))
+		}
+		same(d, name+": codes", declared, answered)
+	}
+}
+
+// problems compares the table of problems with the contract's list and with
+// its examples.
+func (d *found) problems(doc *openapi3.T, kinds map[code]kind) {
+	var listed []code
+	for _, value := range doc.Components.Schemas["ProblemCode"].Value.Enum {
+		listed = append(listed, code(fmt.Sprint(value)))
+	}
+	same(d, "problem codes", listed, slices.Collect(maps.Keys(kinds)))
+	for c, k := range kinds {
+		example := doc.Components.Examples[string(c)]
+		if example == nil {
+			d.add("the code %s has no example", c)
+			continue
+		}
+		value, ok := example.Value.Value.(map[string]any)
+		if !ok {
+			d.add("the example of %s is not an object", c)
+			continue
+		}
+		detail, _ := value["detail"].(string)
+		if value["code"] != string(c) || value["title"] != k.title || fmt.Sprint(value["status"]) != strconv.Itoa(k.status) ||
+			detail != k.detail || value["type"] != "urn:portico:problem:"+string(c) {
+			d.add("the example of %s is not what the code answers: %v", c, value)
+		}
+		if err := apitest.Fits(doc.Components.Schemas["Problem"], value); err != nil {
+			d.add("the example of %s: %v", c, err)
+		}
+	}
+}
+
+// models has the Go type of every schema with fields.
+func models() map[string]reflect.Type {
+	return map[string]reflect.Type{
+		"SignupRequest":   reflect.TypeFor[openapi.SignupRequest](),
+		"SignupReceipt":   reflect.TypeFor[openapi.SignupReceipt](),
+		"LoginRequest":    reflect.TypeFor[openapi.LoginRequest](),
+		"LoginStarted":    reflect.TypeFor[openapi.LoginStarted](),
+		"CallbackRequest": reflect.TypeFor[openapi.CallbackRequest](),
+		"User":            reflect.TypeFor[openapi.User](),
+		"Session":         reflect.TypeFor[openapi.Session](),
+		"Me":              reflect.TypeFor[openapi.Me](),
+		"SignedIn":        reflect.TypeFor[openapi.SignedIn](),
+		"LoggedOut":       reflect.TypeFor[openapi.LoggedOut](),
+		"Problem":         reflect.TypeFor[openapi.Problem](),
+		"FieldError":      reflect.TypeFor[openapi.FieldError](),
+	}
+}
+
+// model compares a schema's fields with those of the generated type, and the
+// longest texts that both allow.
+func (d *found) model(name string, schema *openapi3.SchemaRef, model reflect.Type) {
+	if schema == nil {
+		d.add("the contract has no schema %s", name)
+		return
+	}
+	var fields, required []string
+	for i := range model.NumField() {
+		field, options, _ := strings.Cut(model.Field(i).Tag.Get("json"), ",")
+		fields = append(fields, field)
+		if options == "" {
+			required = append(required, field)
+		}
+		property := schema.Value.Properties[field]
+		checks := model.Field(i).Tag.Get("validate")
+		if property == nil || checks == "" {
+			continue
+		}
+		longest := property.Value.MaxLength
+		if longest != nil && !slices.Contains(strings.Split(checks, ","), fmt.Sprintf("max=%d", *longest)) {
+			d.add("%s.%s: the code checks %q, the contract allows %d characters", name, field, checks, *longest)
+		}
+	}
+	same(d, name+": fields", slices.Collect(maps.Keys(schema.Value.Properties)), fields)
+	same(d, name+": required fields", schema.Value.Required, required)
+	if open := schema.Value.AdditionalProperties.Has; open == nil || *open {
+		d.add("%s: the contract lets other fields pass", name)
+	}
+}
+
+func TestEverySchemaWithFieldsIsCompared(t *testing.T) {
+	t.Parallel()
+	contract, err := apitest.Shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, schema := range contract.Doc.Components.Schemas {
+		if _, ok := models()[name]; !ok && schema.Value.Type.Is(openapi3.TypeObject) {
+			t.Errorf("the schema %s is compared with nothing", name)
+		}
+	}
+}
+
+func TestAContractThatDiffersIsNoticed(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		mutate func(doc *openapi3.T)
+		says   string
+	}{
+		{"an operation that nobody serves", func(doc *openapi3.T) {
+			doc.Paths.Set("/teapot", &openapi3.PathItem{Get: openapi3.NewOperation()})
+		}, `the contract has "GET /teapot"`},
+		{"a route that is not in the contract", func(doc *openapi3.T) {
+			doc.Paths.Value("/login").Get = nil
+		}, `the code has "GET /login"`},
+		{"a status of success that changed", func(doc *openapi3.T) {
+			responses := doc.Paths.Value("/signup").Post.Responses
+			responses.Set("201", responses.Value("202"))
+			responses.Delete("202")
+		}, `POST /signup: statuses: the contract has "201"`},
+		{"a status that was removed", func(doc *openapi3.T) {
+			doc.Paths.Value("/me").Get.Responses.Delete("403")
+		}, `GET /me: statuses: the code has "403"`},
+		{"a code that was added to an operation", func(doc *openapi3.T) {
+			content := doc.Paths.Value("/callback").Get.Responses.Value("400").Value.Content["application/problem+json"]
+			content.Examples["flow_used"] = doc.Components.Examples["flow_used"]
+		}, `GET /callback 400: codes: the contract has "flow_used"`},
+		{"a code that was removed from an operation", func(doc *openapi3.T) {
+			content := doc.Paths.Value("/callback").Post.Responses.Value("502").Value.Content["application/problem+json"]
+			delete(content.Examples, "provider_error")
+		}, `POST /callback 502: codes: the code has "provider_error"`},
+		{"a code that was added to the list", func(doc *openapi3.T) {
+			list := doc.Components.Schemas["ProblemCode"].Value
+			list.Enum = append(list.Enum, "teapot")
+		}, `problem codes: the contract has "teapot"`},
+		{"a title that changed", func(doc *openapi3.T) {
+			value, _ := doc.Components.Examples["flow_used"].Value.Value.(map[string]any)
+			value["title"] = "Too late"
+		}, "the example of flow_used"},
+		{"a field that was renamed", func(doc *openapi3.T) {
+			properties := doc.Components.Schemas["SignupRequest"].Value.Properties
+			properties["mail"] = properties["email"]
+			delete(properties, "email")
+		}, `SignupRequest: fields: the contract has "mail"`},
+		{"a field that became optional", func(doc *openapi3.T) {
+			doc.Components.Schemas["Me"].Value.Required = []string{"id"}
+		}, `Me: required fields: the code has "email"`},
+		{"a bound that moved", func(doc *openapi3.T) {
+			doc.Components.Schemas["SignupRequest"].Value.Properties["display_name"].Value.MaxLength = new(uint64(1000))
+		}, "SignupRequest.display_name"},
+		{"a schema that was opened", func(doc *openapi3.T) {
+			doc.Components.Schemas["User"].Value.AdditionalProperties = openapi3.BoolSchema{}
+		}, "User: the contract lets other fields pass"},
+		{"an operation that lost its summary", func(doc *openapi3.T) {
+			doc.Paths.Value("/me").Get.Summary = ""
+		}, "GET /me: it has no operationId"},
+		{"a route that was opened to everybody", func(doc *openapi3.T) {
+			doc.Paths.Value("/logout").Post.Security = nil
+		}, "POST /logout: one side asks for a session"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			doc, err := openapi3.NewLoader().LoadFromData(portico.Contract)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.mutate(doc)
+			all := differences(doc, (&API{}).routes(), kinds)
+			if !slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, test.says) }) {
+				t.Errorf("nothing says %q, but %q", test.says, all)
+			}
+		})
+	}
+}
+
+func TestABrokenExampleMakesTheContractInvalid(t *testing.T) {
+	t.Parallel()
+	broken := strings.Replace(string(portico.Contract), "email: ada@example.com,", "mail: ada@example.com,", 1)
+	if broken == string(portico.Contract) {
+		t.Fatal("nothing was broken")
+	}
+	if _, err := apitest.Load([]byte(broken)); err == nil {
+		t.Error("an example that does not fit its schema was accepted")
+	}
+}
+
+func TestEveryRouteHasAGuard(t *testing.T) {
+	t.Parallel()
+	for _, r := range (&API{}).routes() {
+		if r.guard != anyone && r.guard != signedIn {
+			t.Errorf("%s %s: nobody has decided who may call it", r.method, r.path)
+		}
+		if r.handle == nil || len(r.answers) == 0 {
+			t.Errorf("%s %s does nothing", r.method, r.path)
+		}
+		if r.method != http.MethodGet && r.method != http.MethodPost {
+			t.Errorf("%s %s: CORS does not allow the method", r.method, r.path)
+		}
+	}
+}
+
+// TestRoutesAreOnlyThese is the list of ways in (ASVS 6.3.4): a new one is a
+// decision, and changes this line too.
+func TestRoutesAreOnlyThese(t *testing.T) {
+	t.Parallel()
+	var routes []string
+	for _, r := range (&API{}).routes() {
+		routes = append(routes, r.method+" "+r.path)
+	}
+	want := []string{
+		"POST /signup", "GET /signup/{signup_id}", "GET /login", "POST /login",
+		"GET /callback", "POST /callback", "GET /me", "POST /logout",
+	}
+	if !slices.Equal(routes, want) {
+		t.Errorf("ASVS-6.3.4 routes are %q", routes)
+	}
+}

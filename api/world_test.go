@@ -1,0 +1,379 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/beyondidentity"
+	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/keyring"
+	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/provision"
+	"github.com/portico-id/portico/internal/session"
+	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/store"
+	"github.com/portico-id/portico/internal/store/storetest"
+)
+
+const (
+	appOrigin    = "https://app.example"
+	clientSecret = "canary-client-secret-9a8b"
+	apiToken     = "canary-api-token-6f1d2c3b"
+	idle         = 30 * time.Minute
+	absolute     = 24 * time.Hour
+)
+
+// clock is a time that a test moves.
+type clock struct {
+	mu    sync.Mutex
+	moved time.Duration
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Now().Add(c.moved)
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved += d
+}
+
+// jobs takes the place of the queue: it remembers what was enqueued.
+type jobs struct {
+	mu  sync.Mutex
+	ids []signup.ID
+}
+
+func (j *jobs) EnqueueSignup(_ context.Context, _ *sql.Tx, id signup.ID) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ids = append(j.ids, id)
+	return nil
+}
+
+func (j *jobs) all() []signup.ID {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return append([]signup.ID(nil), j.ids...)
+}
+
+// options say how a world differs from the usual one.
+type options struct {
+	databaseURL string // default: a SQLite file
+	secure      bool   // https, as in production
+	proxies     []netip.Prefix
+	noProvider  bool                            // the provider has not been discovered
+	provider    func(http.Handler) http.Handler // stands before the simulator
+}
+
+// world is an API with everything behind it, on real sockets.
+type world struct {
+	t       *testing.T
+	url     string
+	server  *httptest.Server
+	sim     *simulator.Simulator
+	db      *store.DB
+	store   *store.Store
+	clock   *clock // of sessions
+	flows   *clock // of logins: the provider's tokens are of the machine's time
+	jobs    *jobs
+	carry   *provision.Service
+	secrets *secrets
+	log     *lines
+}
+
+func newWorld(t *testing.T, o options) *world {
+	t.Helper()
+	if o.databaseURL == "" {
+		o.databaseURL = copyOfSQLite(t)
+	}
+	w := &world{t: t, clock: &clock{}, flows: &clock{}, jobs: &jobs{}, secrets: &secrets{}, log: &lines{}}
+	w.db = storetest.Open(t, o.databaseURL)
+	w.store = store.New(w.db, w.jobs)
+	w.server = httptest.NewUnstartedServer(nil)
+	scheme := "http://"
+	if o.secure {
+		scheme = "https://"
+	}
+	w.url = scheme + w.server.Listener.Addr().String()
+	simURL := w.startSimulator(o)
+	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.carry = &provision.Service{Store: w.store, Provider: beyond(t, simURL), CallLimit: time.Second, Now: w.clock.now, Log: log}
+	served, err := api.New(api.Config{
+		PublicURL: w.url, FrontendOrigins: []string{appOrigin}, DefaultReturnTo: appOrigin + "/home",
+		InsecureLocalhost: !o.secure, TrustedProxies: o.proxies,
+		Signups: &signup.Service{Store: w.store, ResendAfter: time.Minute, Now: w.clock.now},
+		Login:   w.relyingParty(simURL, o.noProvider, log),
+		Sessions: &session.Service{
+			Store: w.store, Idle: idle, Absolute: absolute, Now: w.clock.now, Log: log,
+		},
+		Now: w.flows.now, Log: log,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.server.Config.Handler = served
+	if o.secure {
+		w.server.StartTLS()
+	} else {
+		w.server.Start()
+	}
+	t.Cleanup(func() {
+		w.server.Close()
+		w.secrets.check(t, w.log.text())
+	})
+	return w
+}
+
+// migrated is a migrated SQLite file, made by the first test that needs one.
+var migrated struct {
+	once sync.Once
+	file []byte
+}
+
+// copyOfSQLite returns the URL of a migrated database of the test's own.
+// Copying one costs a tenth of migrating each, under the race detector above
+// all.
+func copyOfSQLite(t *testing.T) (databaseURL string) {
+	t.Helper()
+	const scheme = "sqlite:"
+	var err error
+	migrated.once.Do(func() {
+		migrated.file, err = os.ReadFile(strings.TrimPrefix(storetest.SQLite(t), scheme))
+	})
+	if err != nil || len(migrated.file) == 0 {
+		t.Fatal("there is no migrated database:", err)
+	}
+	path := filepath.Join(t.TempDir(), "portico.db")
+	if err := os.WriteFile(path, migrated.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return scheme + path
+}
+
+func (w *world) startSimulator(o options) (url string) {
+	server := httptest.NewUnstartedServer(nil)
+	url = "http://" + server.Listener.Addr().String()
+	sim, err := simulator.New(simulator.Config{
+		BaseURL: url, APIToken: apiToken, ClientID: "portico", ClientSecret: clientSecret,
+		RedirectURIs: []string{w.url + "/callback"}, RegistrationRedirectURI: w.url + "/login",
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := sim.RotateKeys(simulator.ES256); err != nil { // quicker to make than RSA's
+		w.t.Fatal(err)
+	}
+	server.Config.Handler = w.secrets.overhear(sim)
+	if o.provider != nil {
+		server.Config.Handler = o.provider(server.Config.Handler)
+	}
+	server.Start()
+	w.t.Cleanup(func() {
+		server.Close()
+		sim.Close()
+	})
+	w.sim = sim
+	return url
+}
+
+func (w *world) relyingParty(simURL string, undiscovered bool, log *slog.Logger) *login.RelyingParty {
+	var raw [32]byte
+	_, _ = rand.Read(raw[:])
+	keys, err := keyring.Parse(base64.StdEncoding.EncodeToString(raw[:]))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	rp, err := login.New(login.Config{
+		Issuer: simURL + "/v2", ClientID: "portico", ClientSecret: clientSecret, ClientAuth: login.AuthBasic,
+		RedirectURI: w.url + "/callback", ExternalIDClaim: "external_id", InternalIDClaim: "id", RequireNonce: true,
+		Keys: keys, Flows: w.store, Now: w.flows.now, Logger: log, Transport: transport,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if undiscovered {
+		return rp
+	}
+	if _, err := rp.Discover(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return rp
+}
+
+func beyond(t *testing.T, simURL string) *beyondidentity.Client {
+	t.Helper()
+	client, err := beyondidentity.New(beyondidentity.Config{
+		BaseURL: simURL,
+		Token:   func() (beyondidentity.Token, error) { return beyondidentity.NewToken(apiToken), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.CloseIdle)
+	return client
+}
+
+// provision carries out what has been enqueued so far.
+func (w *world) provision() {
+	w.t.Helper()
+	for _, id := range w.jobs.all() {
+		if again, err := w.carry.Carry(w.t.Context(), id); err != nil || again != 0 {
+			w.t.Fatalf("provisioning: again in %v: %v", again, err)
+		}
+	}
+}
+
+// rows counts the rows of a table.
+func (w *world) rows(table string) (n int) {
+	w.t.Helper()
+	if err := w.db.SQL().QueryRowContext(w.t.Context(), "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// exec changes the database behind the API's back.
+func (w *world) exec(statement string) {
+	w.t.Helper()
+	if _, err := w.db.SQL().ExecContext(w.t.Context(), statement); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// lines is a log in memory.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// entries decodes the lines whose message is msg.
+func (l *lines) entries(t *testing.T, msg string) []map[string]any {
+	t.Helper()
+	var found []map[string]any
+	for line := range strings.Lines(l.text()) {
+		var entry map[string]any
+		if err := json.Unmarshal([]byte(line), &entry); err != nil {
+			t.Errorf("the log has a line that is no JSON: %q", line)
+		}
+		if entry["msg"] == msg {
+			found = append(found, entry)
+		}
+	}
+	return found
+}
+
+// secrets are what must appear in no answer, and what must appear in no log.
+// Every world is searched for them when its test ends.
+type secrets struct {
+	mu       sync.Mutex
+	tokens   []string // the provider's tokens and our credentials: neither in answers nor in logs
+	personal []string // codes, receipts, session tokens, addresses: not in logs
+	answers  strings.Builder
+}
+
+func (s *secrets) keep(personal ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.personal = append(s.personal, personal...)
+}
+
+// answered remembers an answer of the API.
+func (s *secrets) answered(response *http.Response, body []byte) {
+	var head bytes.Buffer
+	_ = response.Header.Write(&head)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answers.Write(head.Bytes())
+	s.answers.Write(body)
+}
+
+// overhear notes the tokens that the provider gives out, and the verifiers and
+// codes that it is shown.
+func (s *secrets) overhear(provider http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v2/oauth2/token" {
+			provider.ServeHTTP(w, r)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		answer := httptest.NewRecorder()
+		provider.ServeHTTP(answer, r)
+		var tokens map[string]any
+		_ = json.Unmarshal(answer.Body.Bytes(), &tokens)
+		s.mu.Lock()
+		for _, name := range []string{"access_token", "id_token", "refresh_token"} {
+			if token, _ := tokens[name].(string); token != "" {
+				s.tokens = append(s.tokens, token)
+			}
+		}
+		for field := range strings.SplitSeq(string(body), "&") {
+			name, value, _ := strings.Cut(field, "=")
+			switch name {
+			case "code_verifier":
+				s.tokens = append(s.tokens, value)
+			case "code":
+				s.personal = append(s.personal, value)
+			}
+		}
+		s.mu.Unlock()
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	})
+}
+
+func (s *secrets) check(t *testing.T, log string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	answers := s.answers.String()
+	for _, secret := range append([]string{clientSecret, apiToken}, s.tokens...) {
+		if strings.Contains(answers, secret) {
+			t.Errorf("BBA-18 ASVS-10.1.1 an answer holds %.12s…", secret)
+		}
+		if strings.Contains(log, secret) {
+			t.Errorf("ASVS-16.2.5 the log holds %.12s…", secret)
+		}
+	}
+	for _, secret := range s.personal {
+		if secret != "" && strings.Contains(log, secret) {
+			t.Errorf("ASVS-16.2.5 the log holds %s", secret)
+		}
+	}
+}
