@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -96,10 +97,16 @@ func echoPath(path string) string {
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
 }
 
+// answerLimit bounds the work for one request. Beyond it nobody waits for the
+// answer, and a database or provider that hangs must not hold us with it.
+const answerLimit = 30 * time.Second
+
 // guarded is the route's handler behind its guard.
 func (a *API) guarded(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		call := &call{Context: c, w: c.Response(), r: c.Request()}
+		ctx, cancel := context.WithTimeout(c.Request().Context(), answerLimit)
+		defer cancel()
+		call := &call{Context: c, w: c.Response(), r: c.Request().WithContext(ctx)}
 		switch r.guard {
 		case anyone:
 			if err := a.origins.unsafe(call.r); err != nil {

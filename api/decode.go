@@ -153,11 +153,18 @@ func newChecker() *validator.Validate {
 	return v
 }
 
+// The two joiners are part of how words are written, in Persian, in Hindi and
+// in emoji.
+const (
+	zeroWidthNonJoiner = '\u200c'
+	zeroWidthJoiner    = '\u200d'
+)
+
 // printable reports whether text can be shown: no controls, which forge lines
 // in logs and mails, and no characters that reorder what is read.
 func printable(text string) bool {
 	return strings.TrimSpace(text) == text && !strings.ContainsFunc(text, func(r rune) bool {
-		return !unicode.IsPrint(r)
+		return !unicode.IsPrint(r) && r != zeroWidthNonJoiner && r != zeroWidthJoiner
 	})
 }
 

@@ -168,7 +168,7 @@ func (a *API) answerError(err error, c echo.Context) {
 		_ = c.NoContent(p.status())
 		return
 	}
-	_ = c.Blob(p.status(), "application/problem+json", raw)
+	_ = c.Blob(p.status(), "application/problem+json", append(raw, '\n'))
 }
 
 // logRefusal logs why a request was refused, once. The answer says less.

@@ -93,6 +93,7 @@ var causes = []struct {
 	{login.ErrProviderUnavailable, openapi.ProblemCodeProviderUnavailable},
 	// The client has gone: nobody reads the answer, and nothing is broken.
 	{context.Canceled, openapi.ProblemCodeUnavailable},
+	{context.DeadlineExceeded, openapi.ProblemCodeUnavailable},
 }
 
 // problem is an error that knows its answer.

@@ -117,7 +117,7 @@ func (c *call) answer(status int, body any) error {
 	if err != nil {
 		return err
 	}
-	return c.Blob(status, "application/json; charset=utf-8", raw)
+	return c.Blob(status, "application/json; charset=utf-8", append(raw, '\n'))
 }
 
 // seeOther redirects with a GET whatever the method was (RFC 9700 §4.12).

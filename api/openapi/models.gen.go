@@ -315,11 +315,10 @@ type ClientKind string
 
 // FieldError defines model for FieldError.
 type FieldError struct {
-	Code   FieldErrorCode `json:"code"`
-	Detail string         `json:"detail"`
-
 	// Pointer A JSON Pointer (RFC 6901) into the body; for a query parameter, its name after a `?`.
-	Pointer string `json:"pointer"`
+	Pointer string         `json:"pointer"`
+	Code    FieldErrorCode `json:"code"`
+	Detail  string         `json:"detail"`
 }
 
 // FieldErrorCode defines model for FieldErrorCode.
@@ -345,28 +344,28 @@ type LoginStarted struct {
 	// AuthorizationURL The provider's page. Open it in the system's browser or hand it to the SDK.
 	AuthorizationURL string `json:"authorization_url"`
 
-	// ExpiresAt After this time the flow is worth nothing.
-	ExpiresAt time.Time `json:"expires_at"`
-
 	// Flow Send it back with the provider's answer. Opaque.
 	Flow string `json:"flow"`
+
+	// ExpiresAt After this time the flow is worth nothing.
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // Me defines model for Me.
 type Me struct {
-	CreatedAt   time.Time `json:"created_at"`
-	DisplayName string    `json:"display_name"`
-	Email       string    `json:"email"`
-	ExternalID  string    `json:"external_id"`
-	ID          string    `json:"id"`
-	InternalID  *string   `json:"internal_id"`
-	Session     Session   `json:"session"`
+	ID          string  `json:"id"`
+	ExternalID  string  `json:"external_id"`
+	InternalID  *string `json:"internal_id"`
+	Email       string  `json:"email"`
+	DisplayName string  `json:"display_name"`
 
 	// Status Where the user stands. Only an `active` user has a session.
-	Status UserStatus `json:"status"`
+	Status    UserStatus `json:"status"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Sync Whether Beyond Identity holds the same as Portico.
-	Sync SyncStatus `json:"sync"`
+	Sync    SyncStatus `json:"sync"`
+	Session Session    `json:"session"`
 }
 
 // Problem An RFC 9457 problem document. `not_found` (404) and
@@ -374,19 +373,20 @@ type Me struct {
 // route; `access_denied` and `login_required` appear only as `?error=`
 // at a flow's return target.
 type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+
+	// Instance The path that was asked for.
+	Instance string `json:"instance"`
+
 	// Code What went wrong, for code to branch on. Stable.
-	Code   ProblemCode `json:"code"`
-	Detail string      `json:"detail,omitempty"`
+	Code      ProblemCode `json:"code"`
+	RequestID string      `json:"request_id"`
 
 	// Errors One entry for each field that is at fault.
 	Errors []FieldError `json:"errors,omitempty"`
-
-	// Instance The path that was asked for.
-	Instance  string `json:"instance"`
-	RequestID string `json:"request_id"`
-	Status    int    `json:"status"`
-	Title     string `json:"title"`
-	Type      string `json:"type"`
 }
 
 // ProblemCode What went wrong, for code to branch on. Stable.
@@ -394,31 +394,31 @@ type ProblemCode string
 
 // Session defines model for Session.
 type Session struct {
+	// ID The session's id. It names the session and opens nothing.
+	ID string `json:"id"`
+
 	// Client How the session will be carried, by cookie (`browser`) or as a bearer token (`native`).
 	Client    ClientKind `json:"client"`
 	CreatedAt time.Time  `json:"created_at"`
 
-	// ExpiresAt When the session ends in any case.
-	ExpiresAt time.Time `json:"expires_at"`
-
-	// ID The session's id. It names the session and opens nothing.
-	ID string `json:"id"`
+	// LastSeenAt Written in batches, so it may be some seconds behind.
+	LastSeenAt time.Time `json:"last_seen_at"`
 
 	// IdleExpiresAt When the session ends unless it is used before.
 	IdleExpiresAt time.Time `json:"idle_expires_at"`
 
-	// LastSeenAt Written in batches, so it may be some seconds behind.
-	LastSeenAt time.Time `json:"last_seen_at"`
+	// ExpiresAt When the session ends in any case.
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // SignedIn defines model for SignedIn.
 type SignedIn struct {
-	// ExpiresAt For a native app alone. When the session ends in any case.
-	ExpiresAt *time.Time `json:"expires_at,omitempty"`
-
 	// SessionToken For a native app alone. Keep it in the platform's key store and send it as a bearer token.
 	SessionToken string `json:"session_token,omitempty"`
-	User         User   `json:"user"`
+
+	// ExpiresAt For a native app alone. When the session ends in any case.
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	User      User       `json:"user"`
 }
 
 // SignupID An unguessable receipt. It names the sign-up, never the user.
@@ -426,9 +426,6 @@ type SignupID = string
 
 // SignupReceipt defines model for SignupReceipt.
 type SignupReceipt struct {
-	// ResendAfter Before this time the mail is not sent again.
-	ResendAfter time.Time `json:"resend_after"`
-
 	// SignupID An unguessable receipt. It names the sign-up, never the user.
 	SignupID SignupID `json:"signup_id"`
 
@@ -439,6 +436,9 @@ type SignupReceipt struct {
 
 	// StatusURL Where to ask how it stands.
 	StatusURL string `json:"status_url"`
+
+	// ResendAfter Before this time the mail is not sent again.
+	ResendAfter time.Time `json:"resend_after"`
 }
 
 // SignupRequest defines model for SignupRequest.
@@ -466,25 +466,24 @@ type SyncStatus string
 
 // User defines model for User.
 type User struct {
-	CreatedAt time.Time `json:"created_at"`
-
-	// DisplayName Empty where the user gave none.
-	DisplayName string `json:"display_name"`
-
-	// Email The address as it was typed.
-	Email string `json:"email"`
+	// ID Portico's id of the user (UUIDv7). It is never reused.
+	ID string `json:"id"`
 
 	// ExternalID The user's key as Beyond Identity stores it for us. Users are matched by it.
 	ExternalID string `json:"external_id"`
 
-	// ID Portico's id of the user (UUIDv7). It is never reused.
-	ID string `json:"id"`
-
 	// InternalID Beyond Identity's own key, which its modifying calls take. Null until the user exists there.
 	InternalID *string `json:"internal_id"`
 
+	// Email The address as it was typed.
+	Email string `json:"email"`
+
+	// DisplayName Empty where the user gave none.
+	DisplayName string `json:"display_name"`
+
 	// Status Where the user stands. Only an `active` user has a session.
-	Status UserStatus `json:"status"`
+	Status    UserStatus `json:"status"`
+	CreatedAt time.Time  `json:"created_at"`
 
 	// Sync Whether Beyond Identity holds the same as Portico.
 	Sync SyncStatus `json:"sync"`

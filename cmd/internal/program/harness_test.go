@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/api/apitest"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 )
 
@@ -206,7 +207,7 @@ func (w *world) browser() *browser {
 	w.t.Cleanup(transport.CloseIdleConnections)
 	return &browser{w: w, http: &http.Client{
 		Jar:           jar,
-		Transport:     transport,
+		Transport:     &apitest.Transport{T: w.t, BaseURL: w.public, Next: transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       patience,
 	}}
