@@ -1,10 +1,15 @@
 package program
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/store/storetest"
@@ -81,7 +86,17 @@ func TestStoppingLetsAJobEnd(t *testing.T) {
 		b := w.browser()
 		signup := b.signUp("ada@example.com")
 		w.awaitFault()
-		if err := stop(); err != nil {
+		stopped := make(chan error, 1)
+		go func() { stopped <- stop() }()
+		w.eventually("readiness is off while the job ends", func() error {
+			a, err := b.try(http.MethodGet, w.opsURL+"/readyz", "")
+			if err == nil && a.status != http.StatusServiceUnavailable {
+				err = fmt.Errorf("it answers %d", a.status)
+			}
+			return err
+		})
+		b.do(http.MethodGet, w.opsURL+"/livez", "").want(t, http.StatusOK, nil)
+		if err := <-stopped; err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.try(http.MethodGet, w.opsURL+"/readyz", ""); err == nil {
@@ -134,5 +149,57 @@ func TestATakenPortIsNamed(t *testing.T) {
 	err := Run(t.Context(), []string{"serve"}, w.environ(), t.Output(), t.Output())
 	if err == nil || !strings.Contains(err.Error(), "PORTICO_LISTEN") {
 		t.Errorf("it ended with %v", err)
+	}
+}
+
+func TestAClientThatDragsOutItsRequestIsCutOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.start()
+	for name, sent := range map[string]string{
+		"a header that never ends": "GET /me HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+		"a body that never comes":  "POST /signup HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(w.public, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := conn.Write([]byte(sent)); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			// Whatever it says before, it hangs up.
+			if _, err := io.Copy(io.Discard, conn); err != nil {
+				t.Errorf("it does not hang up: %v", err)
+			}
+		})
+	}
+}
+
+func TestAHeaderIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.start()
+	for size, status := range map[int]int{16 << 10: http.StatusUnauthorized, 64 << 10: http.StatusRequestHeaderFieldsTooLarge} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(w.public, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request := "GET /me HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Long: " + strings.Repeat("a", size) + "\r\n\r\n"
+		go func() { _, _ = conn.Write([]byte(request)) }()
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.StatusCode != status {
+			t.Errorf("%d bytes are answered with %d", size, response.StatusCode)
+		}
+		_ = response.Body.Close()
+		_ = conn.Close()
 	}
 }
