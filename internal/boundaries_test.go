@@ -110,7 +110,9 @@ func TestThePlanNamesOnlyPackagesThatExist(t *testing.T) {
 }
 
 func free(folder string) bool {
-	return slices.ContainsFunc(anything, func(prefix string) bool { return strings.HasPrefix(folder+"/", prefix) || strings.HasPrefix(folder, prefix) })
+	return slices.ContainsFunc(anything, func(prefix string) bool {
+		return strings.HasPrefix(folder+"/", prefix) || strings.HasPrefix(folder, prefix)
+	})
 }
 
 // imports returns what each folder with Go code imports outside of its tests.

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -106,11 +107,12 @@ func notAtext(r rune) bool {
 }
 
 // hasInvisible reports whether s holds characters that a reader cannot see:
-// controls, zero-width and bidirectional format characters, spaces.
+// controls, zero-width and bidirectional format characters, spaces, and what
+// else is ignorable by default, most of which a domain's mapping would drop.
 func hasInvisible(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) ||
-			r == '\u034f' || r == '\u115f' || r == '\u1160' || r == '\u3164' || r == '\uffa0'
+		return unicode.IsControl(r) || unicode.IsSpace(r) ||
+			unicode.In(r, unicode.Cf, unicode.Variation_Selector, unicode.Other_Default_Ignorable_Code_Point)
 	})
 }
 
@@ -124,14 +126,14 @@ func canonicalDomain(domain string) (string, error) {
 	if err != nil || len(ascii) > maxDomain {
 		return "", ErrEmail
 	}
-	labels := strings.Split(ascii, ".")
-	if len(labels) < 2 {
+	// The writing direction is checked before the mapping, which may change
+	// it: what comes out has to pass as well.
+	if again, err := registrationDomain.ToASCII(ascii); err != nil || again != ascii {
 		return "", ErrEmail
 	}
-	for _, label := range labels {
-		if label == "" {
-			return "", ErrEmail
-		}
+	labels := strings.Split(ascii, ".")
+	if len(labels) < 2 || slices.Contains(labels, "") {
+		return "", ErrEmail
 	}
 	if top := labels[len(labels)-1]; strings.Trim(top, "0123456789") == "" {
 		return "", ErrEmail // an IPv4 address, not a name

@@ -10,10 +10,15 @@
 //	not sent (refused, DNS, TLS)       provisioning, tried again with backoff
 //	409                                invited if the one in the way is ours by
 //	                                   external_id, else conflict
+//	2xx with an internal_id that       conflict
+//	another user here has
 //	400, 422 and other refusals        failed
 //	401, 403, an address that is not   provisioning, tried again each minute
 //	the API's
 //	429                                provisioning, tried again when it says
+//
+// A look-up that fails proves nothing: it is repeated, and nothing is created
+// meanwhile.
 //
 // Before a create is sent, the attempt and the end of its quarantine are
 // written, so that a process that dies with the request under way leaves the

@@ -11,8 +11,13 @@ import (
 	"github.com/portico-id/portico/internal/signup"
 )
 
-// ErrNotFound says that there is no such sign-up.
-var ErrNotFound = errors.New("no such sign-up")
+var (
+	// ErrNotFound says that there is no such sign-up.
+	ErrNotFound = errors.New("no such sign-up")
+	// ErrInternalIDTaken says that another user here has the internal_id: two
+	// external_ids of ours have met one user at the provider.
+	ErrInternalIDTaken = errors.New("another user has this internal_id")
+)
 
 // Provider creates users at the provider. Its errors are *beyondidentity.Error.
 type Provider interface {
@@ -45,7 +50,8 @@ type Store interface {
 	// Postpone records why the attempt did not settle the user. A zero
 	// ambiguousUntil says that surely nothing happened.
 	Postpone(ctx context.Context, id directory.UserID, attempt int, ambiguousUntil time.Time, class string) (bool, error)
-	// Invite records that the provider has the user, and under which id.
+	// Invite records that the provider has the user, and under which id. It
+	// returns ErrInternalIDTaken when another user has that id.
 	Invite(ctx context.Context, id directory.UserID, internalID directory.InternalID) (bool, error)
 	// Refuse ends provisioning in status failed or conflict.
 	Refuse(ctx context.Context, id directory.UserID, status directory.Status, class string) (bool, error)
@@ -70,11 +76,17 @@ const (
 	longestRetry  = time.Minute
 	operatorRetry = time.Minute // while only an operator can mend it
 	busyRetry     = time.Second
+	lookRetry     = 5 * time.Second // a look-up is no attempt: nothing counts it, to back off by
 )
 
+// classInternalIDTaken is the error class of a user who ends in conflict
+// without the provider having refused anything.
+const classInternalIDTaken = beyondidentity.Class("internal_id_taken")
+
 // Carry does for the sign-up what can be done now. It returns zero when
-// nothing is left to do, else when to call again. An error means that the
-// database could not be read or written; call again after it too.
+// nothing is left to do, else when to call again. It returns ErrNotFound, or
+// another error when the database could not be read or written; call again
+// after that too.
 func (s *Service) Carry(ctx context.Context, id signup.ID) (again time.Duration, err error) {
 	subject, err := s.Store.FindSubject(ctx, id)
 	if err != nil {
@@ -107,9 +119,9 @@ func (s *Service) provision(ctx context.Context, subject Subject) (time.Duration
 			return s.invite(ctx, subject, found)
 		case beyondidentity.NotFound:
 		case beyondidentity.Duplicate:
-			return s.refuse(ctx, subject, directory.Conflict, err)
+			return s.refuse(ctx, subject, directory.Conflict, beyondidentity.Duplicate, err)
 		default:
-			return s.retryAfter(ctx, subject, err), nil
+			return s.postpone(ctx, subject, subject.AmbiguousUntil, lookRetry, err)
 		}
 	}
 	if wait := subject.AmbiguousUntil.Sub(s.Now()); wait > 0 {
@@ -142,14 +154,16 @@ func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, e
 	case beyondidentity.Conflict:
 		return s.resolve(ctx, subject, err)
 	case beyondidentity.Rejected:
-		return s.refuse(ctx, subject, directory.Failed, err)
+		return s.refuse(ctx, subject, directory.Failed, class, err)
 	case beyondidentity.Unreachable, beyondidentity.Unauthorized, beyondidentity.Misconfigured,
 		beyondidentity.RateLimited:
-		return s.postpone(ctx, subject, time.Time{}, err)
-	case beyondidentity.Ambiguous, beyondidentity.NotFound, beyondidentity.Duplicate:
-		fallthrough
-	default:
-		return s.postpone(ctx, subject, s.Now().UTC().Add(s.Quarantine), err)
+		return s.postpone(ctx, subject, time.Time{}, backoff(subject.Attempt), err)
+	default: // ambiguous
+		again := s.quarantined(s.Quarantine)
+		if s.Lookup != nil {
+			again = min(again, backoff(subject.Attempt))
+		}
+		return s.postpone(ctx, subject, s.Now().UTC().Add(s.Quarantine), again, err)
 	}
 }
 
@@ -165,15 +179,19 @@ func (s *Service) resolve(ctx context.Context, subject Subject, conflict error) 
 	case "":
 		return s.invite(ctx, subject, found)
 	case beyondidentity.NotFound, beyondidentity.Rejected, beyondidentity.Duplicate:
-		return s.refuse(ctx, subject, directory.Conflict, conflict)
+		return s.refuse(ctx, subject, directory.Conflict, beyondidentity.Conflict, conflict)
 	default:
 		// The create was refused, so there is nothing to wait out.
-		return s.postpone(ctx, subject, time.Time{}, err)
+		return s.postpone(ctx, subject, time.Time{}, backoff(subject.Attempt), err)
 	}
 }
 
 func (s *Service) invite(ctx context.Context, subject Subject, user beyondidentity.User) (time.Duration, error) {
-	moved, err := s.Store.Invite(context.WithoutCancel(ctx), subject.User.ID, user.InternalID)
+	ctx = context.WithoutCancel(ctx)
+	moved, err := s.Store.Invite(ctx, subject.User.ID, user.InternalID)
+	if errors.Is(err, ErrInternalIDTaken) {
+		return s.refuse(ctx, subject, directory.Conflict, classInternalIDTaken, err)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -183,33 +201,27 @@ func (s *Service) invite(ctx context.Context, subject Subject, user beyondidenti
 	return 0, nil
 }
 
-func (s *Service) refuse(ctx context.Context, subject Subject, status directory.Status, why error) (time.Duration, error) {
-	if _, err := s.Store.Refuse(ctx, subject.User.ID, status, string(beyondidentity.ClassOf(why))); err != nil {
+func (s *Service) refuse(
+	ctx context.Context, subject Subject, status directory.Status, class beyondidentity.Class, why error,
+) (time.Duration, error) {
+	moved, err := s.Store.Refuse(ctx, subject.User.ID, status, string(class))
+	if err != nil {
 		return 0, err
 	}
-	s.Log.ErrorContext(ctx, "provider will not have the user", append(s.about(subject),
-		slog.String("status", string(status)), slog.Any("error", why))...)
+	if moved {
+		s.Log.ErrorContext(ctx, "provider will not have the user", append(s.about(subject),
+			slog.String("status", string(status)), slog.Any("error", why))...)
+	}
 	return 0, nil
 }
 
-func (s *Service) postpone(ctx context.Context, subject Subject, ambiguousUntil time.Time, why error) (time.Duration, error) {
-	class := string(beyondidentity.ClassOf(why))
-	if _, err := s.Store.Postpone(ctx, subject.User.ID, subject.Attempt, ambiguousUntil, class); err != nil {
-		return 0, err
-	}
-	again := s.retryAfter(ctx, subject, why)
-	if wait := ambiguousUntil.Sub(s.Now()); wait > 0 {
-		again = min(again, s.quarantined(wait))
-	}
-	return again, nil
-}
-
-// retryAfter says when to try again after a failure, and logs it.
-func (s *Service) retryAfter(ctx context.Context, subject Subject, why error) time.Duration {
-	again := backoff(subject.Attempt)
+// postpone records why the user is not settled. It returns when to try again:
+// when the provider says, when an operator may have acted, or after again.
+func (s *Service) postpone(
+	ctx context.Context, subject Subject, ambiguousUntil time.Time, again time.Duration, why error,
+) (time.Duration, error) {
 	level := slog.LevelWarn
-	var failure *beyondidentity.Error
-	if errors.As(why, &failure) {
+	if failure, ok := errors.AsType[*beyondidentity.Error](why); ok {
 		switch {
 		case failure.Class == beyondidentity.Unauthorized, failure.Class == beyondidentity.Misconfigured:
 			// Nothing that we send will be taken until an operator acts.
@@ -218,9 +230,13 @@ func (s *Service) retryAfter(ctx context.Context, subject Subject, why error) ti
 			again = failure.RetryAfter
 		}
 	}
+	class := string(beyondidentity.ClassOf(why))
+	if _, err := s.Store.Postpone(ctx, subject.User.ID, subject.Attempt, ambiguousUntil, class); err != nil {
+		return 0, err
+	}
 	s.Log.Log(ctx, level, "provisioning is postponed", append(s.about(subject),
 		slog.Float64("again_in_s", again.Seconds()), slog.Any("error", why))...)
-	return again
+	return again, nil
 }
 
 // quarantined says when to look again at a user whose create may still settle.

@@ -16,6 +16,11 @@ const (
 	presenceClass = 0x706f7274
 	// lookEvery is how often the queue looks for jobs of the dead.
 	lookEvery = 5 * time.Second
+	// lookLimit ends a look over a connection that is dead and does not say so.
+	lookLimit = 10 * time.Second
+	// reappearAfter keeps a server that drops every connection from being
+	// asked for one without pause.
+	reappearAfter = 100 * time.Millisecond
 )
 
 // presence shows that this process lives, by an advisory lock that Postgres
@@ -56,6 +61,8 @@ func (p *presence) stop() {
 // appear connects and takes the lock. The connection is not the pool's: it is
 // held for life and would be one fewer for requests.
 func (p *presence) appear(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, p.pool.Config().ConnConfig.Copy())
 	if err != nil {
 		return nil, err
@@ -67,47 +74,72 @@ func (p *presence) appear(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
-// run looks for jobs of the dead, and appears again when the connection, and
-// the lock with it, is lost.
+// run looks for jobs of the dead, and appears again as soon as the connection,
+// and the lock with it, is lost: until then this process looks dead itself.
 func (p *presence) run(ctx context.Context, conn *pgx.Conn) {
 	defer close(p.done)
-	defer func() {
-		if conn != nil {
+	for {
+		lost := p.rest(ctx, conn)
+		if ctx.Err() != nil || lost != nil {
 			_ = conn.Close(context.WithoutCancel(ctx))
 		}
-	}()
-	ticker := time.NewTicker(lookEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+		if ctx.Err() != nil {
 			return
-		case <-ticker.C:
 		}
-		err := p.look(ctx, &conn)
-		if err != nil && ctx.Err() == nil {
+		if lost != nil {
+			p.log.WarnContext(ctx, "queue lost its sign of life", slog.Any("error", lost))
+			if conn = p.reappear(ctx); conn == nil {
+				return
+			}
+		}
+		if err := p.handBack(ctx, conn); err != nil && ctx.Err() == nil {
 			p.log.WarnContext(ctx, "queue cannot look for jobs left behind", slog.Any("error", err))
 		}
 	}
 }
 
-func (p *presence) look(ctx context.Context, conn **pgx.Conn) error {
-	if *conn == nil || (*conn).IsClosed() {
-		again, err := p.appear(ctx)
-		if err != nil {
-			return err
-		}
-		*conn = again
+// rest waits until it is time to look. It returns an error as soon as the
+// connection is lost. Nobody notifies it: waiting for that is how a connection
+// that asks nothing hears of its end.
+func (p *presence) rest(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, lookEvery)
+	defer cancel()
+	_, err := conn.WaitForNotification(ctx)
+	if ctx.Err() != nil {
+		return nil
 	}
-	return p.handBack(ctx, *conn)
+	return err
+}
+
+// reappear appears as soon as that is possible. It returns nil when ctx ends
+// before.
+func (p *presence) reappear(ctx context.Context) *pgx.Conn {
+	wait := reappearAfter
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		conn, err := p.appear(ctx)
+		if err == nil {
+			return conn
+		}
+		if ctx.Err() == nil {
+			p.log.WarnContext(ctx, "queue cannot show a sign of life", slog.Any("error", err))
+		}
+		wait = lookEvery
+	}
 }
 
 // handBack makes the running jobs of the dead available again. What such a job
 // may have done at the provider is in the user's row, not in the queue.
 func (p *presence) handBack(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
 	rows, err := conn.Query(ctx, `
 		SELECT DISTINCT attempted_by[array_upper(attempted_by, 1)]
-		FROM river_job WHERE state = 'running'`)
+		FROM river_job WHERE state = 'running' AND attempted_by IS NOT NULL`)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 )
@@ -28,8 +30,6 @@ var ErrToken = errors.New("not a session token")
 
 // tokenText is base64url without padding, and strict: one token has one
 // spelling, so that a re-encoded one is refused before it is looked up.
-//
-//nolint:gochecknoglobals // a constant in all but syntax
 var tokenText = base64.RawURLEncoding.Strict()
 
 // Hash is what is stored of a token: the SHA-256 of its bytes. A fast hash is
@@ -85,11 +85,12 @@ func (t Token) Client() Client { return t.client }
 // Hash returns what is stored of the token.
 func (t Token) Hash() Hash { return sha256.Sum256(t.bytes[:]) }
 
-// String hides the token from every format verb.
+// String hides the token.
 func (Token) String() string { return "[redacted]" }
 
-// GoString hides the token from %#v.
-func (Token) GoString() string { return "[redacted]" }
+// Format hides the token from every verb, those for numbers included, which
+// would not ask String.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // LogValue hides the token from slog.
 func (Token) LogValue() slog.Value { return slog.StringValue("[redacted]") }

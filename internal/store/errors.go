@@ -19,12 +19,17 @@ import (
 // SQLite's result codes (https://sqlite.org/rescode.html) that say it cannot
 // be reached rather than that it was asked wrongly.
 const (
-	sqliteBusy     = 5
-	sqliteLocked   = 6
-	sqliteIOErr    = 10
-	sqliteFull     = 13
-	sqliteCantOpen = 14
+	sqliteBusy      = 5
+	sqliteLocked    = 6
+	sqliteInterrupt = 9 // how its driver tells that a statement's time was up
+	sqliteIOErr     = 10
+	sqliteFull      = 13
+	sqliteCantOpen  = 14
 )
+
+// errClosed is what database/sql says of a handle that was closed. It exports
+// no value for it.
+const errClosed = "sql: database is closed"
 
 // translate returns err as the domain knows it: directory.ErrUnavailable when
 // the database could not be reached or could not answer in time, and err
@@ -39,18 +44,16 @@ func translate(err error) error {
 // unavailable reports whether err says that the database was not there, as
 // opposed to what it said when it was.
 func unavailable(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
-		switch pg.Code[:2] {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code[:min(2, len(pg.Code))] {
 		case "08", "53", "57", "58": // connection, resources, operator, system
 			return true
 		}
 		return pg.Code == "25006" // read-only: a standby, just before it is promoted
 	}
-	var lite *gosqlite.Error
-	if errors.As(err, &lite) {
+	if lite, ok := errors.AsType[*gosqlite.Error](err); ok {
 		switch lite.Code() & 0xff {
-		case sqliteBusy, sqliteLocked, sqliteIOErr, sqliteFull, sqliteCantOpen:
+		case sqliteBusy, sqliteLocked, sqliteInterrupt, sqliteIOErr, sqliteFull, sqliteCantOpen:
 			return true
 		}
 		return false
@@ -59,18 +62,19 @@ func unavailable(err error) bool {
 	var connect *pgconn.ConnectError
 	return errors.As(err, &network) || errors.As(err, &connect) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
+		errors.Is(err, sql.ErrTxDone) || // its context ended before the commit
+		strings.HasSuffix(err.Error(), errClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err)
 }
 
 // violates reports whether err is a violation of the named constraint.
 func violates(err error, constraint string) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.ConstraintName == constraint
 	}
-	var lite *gosqlite.Error
-	if !errors.As(err, &lite) {
+	lite, ok := errors.AsType[*gosqlite.Error](err)
+	if !ok {
 		return false
 	}
 	// SQLite names a CHECK, but tells only the columns of a UNIQUE.
@@ -78,7 +82,9 @@ func violates(err error, constraint string) bool {
 		columns, _, _ := strings.Cut(rest, " (")
 		return uniqueName(columns) == constraint
 	}
-	return strings.Contains(lite.Error(), "CHECK constraint failed: "+constraint)
+	_, rest, _ := strings.Cut(lite.Error(), "CHECK constraint failed: ")
+	name, _, _ := strings.Cut(rest, " (")
+	return name == constraint
 }
 
 // uniqueName returns the name that a UNIQUE over the columns has in the

@@ -19,7 +19,8 @@ func (s *Store) FindSubject(ctx context.Context, id signup.ID) (provision.Subjec
 	err := db.Select("user_id", "kind").Where("id = ?", string(id)).Take(&receipt).Error
 	if err == nil {
 		var user userRow
-		if err = db.Where("id = ?", orEmpty(receipt.UserID)).Take(&user).Error; err == nil {
+		// A receipt whose user is gone compares as NULL, and finds nobody.
+		if err = db.Where("id = ?", receipt.UserID).Take(&user).Error; err == nil {
 			return user.subject(receipt.Kind), nil
 		}
 	}
@@ -53,7 +54,8 @@ func (s *Store) Postpone(ctx context.Context, id directory.UserID, attempt int, 
 }
 
 // Invite records that the provider has the user, and under which id. The id is
-// written once: a user who has one is not touched.
+// written once: a user who has one is not touched. It returns
+// provision.ErrInternalIDTaken when another user here has that id.
 func (s *Store) Invite(ctx context.Context, id directory.UserID, internalID directory.InternalID) (bool, error) {
 	moved, err := s.moveUser(ctx, id, nil, map[string]any{
 		"status":                     string(directory.Invited),
@@ -62,8 +64,7 @@ func (s *Store) Invite(ctx context.Context, id directory.UserID, internalID dire
 		"provision_last_error_class": nil,
 	})
 	if violates(err, "users_internal_id_key") {
-		// Another user here has that id: two external_ids met one user there.
-		return s.Refuse(ctx, id, directory.Conflict, "internal_id_taken")
+		return false, provision.ErrInternalIDTaken
 	}
 	return moved, err
 }

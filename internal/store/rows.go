@@ -119,17 +119,6 @@ func rowOfSession(s session.Session, hash session.Hash) sessionRow {
 	}
 }
 
-func (r sessionRow) session() session.Session {
-	return session.Session{
-		ID:         session.ID(r.ID),
-		UserID:     directory.UserID(r.UserID),
-		Client:     session.Client(r.Client),
-		CreatedAt:  r.CreatedAt.UTC(),
-		LastSeenAt: r.LastSeenAt.UTC(),
-		ExpiresAt:  r.ExpiresAt.UTC(),
-	}
-}
-
 // usedFlowRow is a row of used_flows.
 type usedFlowRow struct {
 	FlowID    string    `gorm:"column:flow_id;primaryKey"`

@@ -26,7 +26,7 @@ func parse(t *testing.T, text string) map[string]*table {
 	t.Helper()
 	tables := make(map[string]*table)
 	create := regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\n\);`)
-	column := regexp.MustCompile(`(?m)^    ([a-z_]+) +[a-z]+ *(NOT NULL)?`)
+	column := regexp.MustCompile(`(?m)^ {4}([a-z_]+) +[a-z]+ *(NOT NULL)?`)
 	constraint := regexp.MustCompile(`CONSTRAINT (\w+)`)
 	for _, match := range create.FindAllStringSubmatch(text, -1) {
 		found := &table{columns: make(map[string]bool)}

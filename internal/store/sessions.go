@@ -62,12 +62,13 @@ func (s *Store) OpenSession(ctx context.Context, identity directory.Identity, op
 // signInChange is what a login may change of a user.
 func signInChange(u directory.User) map[string]any {
 	return map[string]any{
-		"status":                    string(u.Status),
-		"internal_id":               string(u.InternalID),
-		"issuer":                    u.Issuer,
-		"subject":                   u.Subject,
-		"provision_ambiguous_until": nil,
-		"updated_at":                storedTime(u.UpdatedAt),
+		"status":                     string(u.Status),
+		"internal_id":                string(u.InternalID),
+		"issuer":                     u.Issuer,
+		"subject":                    u.Subject,
+		"provision_ambiguous_until":  nil,
+		"provision_last_error_class": nil,
+		"updated_at":                 storedTime(u.UpdatedAt),
 	}
 }
 
@@ -139,18 +140,17 @@ const touchAtOnce = 1000
 func (s *Store) TouchSessions(ctx context.Context, seen map[session.ID]time.Time) error {
 	// In one order, so that two replicas never wait for each other's rows.
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(seen)), touchAtOnce) {
-		var values strings.Builder
+		// VALUES, and not a UNION, of which SQLite takes 500 terms. Both
+		// dialects call its columns column1 and column2.
+		row := "(" + s.cast("uuid") + ", " + s.cast("timestamptz") + ")"
 		args := make([]any, 0, 2*len(ids))
-		for i, id := range ids {
-			if i > 0 {
-				values.WriteString(" UNION ALL ")
-			}
-			values.WriteString("SELECT " + s.cast("uuid") + " AS id, " + s.cast("timestamptz") + " AS at")
+		for _, id := range ids {
 			args = append(args, string(id), storedTime(seen[id]))
 		}
 		err := s.db.WithContext(ctx).Exec(`
-			UPDATE sessions SET last_seen_at = seen.at FROM (`+values.String()+`) AS seen
-			WHERE sessions.id = seen.id AND sessions.last_seen_at < seen.at`, args...).Error
+			UPDATE sessions SET last_seen_at = seen.column2
+			FROM (VALUES `+strings.Repeat(row+", ", len(ids)-1)+row+`) AS seen
+			WHERE sessions.id = seen.column1 AND sessions.last_seen_at < seen.column2`, args...).Error
 		if err != nil {
 			return translate(err)
 		}

@@ -7,8 +7,6 @@ package migrations
 import "embed"
 
 // Postgres and SQLite hold each dialect's files in a folder of its name.
-//
-//nolint:gochecknoglobals // an embedded file system can only be a variable
 var (
 	//go:embed postgres/*.sql
 	Postgres embed.FS

@@ -35,6 +35,16 @@ var server struct {
 	err      error
 }
 
+// file is a migrated SQLite file to copy. Migrating each would wait for the
+// disk a dozen times.
+//
+//nolint:gochecknoglobals // one a process
+var file struct {
+	once    sync.Once
+	content []byte
+	err     error
+}
+
 // Main runs a package's tests, cleans up after them, stops the server that
 // they used, and fails when a goroutine is left behind.
 func Main(m *testing.M, cleanups ...func() error) {
@@ -70,12 +80,18 @@ func Each(t *testing.T, test func(t *testing.T, databaseURL string)) {
 	})
 }
 
-// Open opens a database until the test ends.
+// Open opens a database until the test ends. No test cuts the power, so an
+// SQLite file is not synced.
 func Open(t *testing.T, databaseURL string) *store.DB {
 	t.Helper()
 	db, err := store.Open(t.Context(), databaseURL)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if db.Dialect() == store.SQLite {
+		if _, err := db.SQL().ExecContext(t.Context(), "PRAGMA synchronous = OFF"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
@@ -88,8 +104,17 @@ func Open(t *testing.T, databaseURL string) *store.DB {
 // SQLite returns the URL of a migrated file in the test's folder.
 func SQLite(t *testing.T) string {
 	t.Helper()
+	file.once.Do(func() {
+		path := filepath.Join(t.TempDir(), "template.db")
+		if file.err = migrate(context.WithoutCancel(t.Context()), "sqlite:"+path); file.err == nil {
+			file.content, file.err = os.ReadFile(path)
+		}
+	})
+	if file.err != nil {
+		t.Fatal(file.err)
+	}
 	databaseURL := EmptySQLite(t)
-	if err := migrate(t.Context(), databaseURL); err != nil {
+	if err := os.WriteFile(strings.TrimPrefix(databaseURL, "sqlite:"), file.content, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return databaseURL

@@ -1,0 +1,159 @@
+package queue_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/portico-id/portico/internal/queue"
+	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/store"
+	"github.com/portico-id/portico/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// generous is a time that a test on a busy machine does not run into.
+const generous = 30 * time.Second
+
+// lines is a log that may be written to from several goroutines.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write appends to the log.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String is the log so far.
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// process is what a replica has of the queue.
+type process struct {
+	*queue.Queue
+
+	db  *store.DB
+	log *lines
+}
+
+func newProcess(t *testing.T, databaseURL string) *process {
+	t.Helper()
+	p := &process{db: storetest.Open(t, databaseURL), log: &lines{}}
+	var err error
+	p.Queue, err = queue.New(queue.Config{
+		DB: p.db.SQL(), Pool: p.db.Pool(), Workers: 4, Log: slog.New(slog.NewTextHandler(p.log, nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// carry is what a job does in a test.
+type carry func(ctx context.Context, id signup.ID) (time.Duration, error)
+
+// start works the queue until the test ends.
+func (p *process) start(t *testing.T, do carry) {
+	t.Helper()
+	err := p.Start(t.Context(), queue.Handlers{CarrySignup: do, Housekeep: func(context.Context) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.stop(t) })
+}
+
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), generous)
+	defer cancel()
+	if err := p.Stop(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// enqueue commits a job and returns the sign-up that it is for.
+func (p *process) enqueue(t *testing.T) signup.ID {
+	t.Helper()
+	id := signup.ID(uuid.NewString())
+	p.within(t, func(tx *sql.Tx) {
+		if err := p.EnqueueSignup(t.Context(), tx, id); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return id
+}
+
+// within commits what do does.
+func (p *process) within(t *testing.T, do func(tx *sql.Tx)) {
+	t.Helper()
+	tx, err := p.db.SQL().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(tx)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// count answers SELECT count(*) FROM river_job with the rest of the query.
+func (p *process) count(t *testing.T, rest string) int {
+	t.Helper()
+	var n int
+	if err := p.db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM river_job `+rest).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// exec changes the database behind the queue's back.
+func (p *process) exec(t *testing.T, statement string) {
+	t.Helper()
+	if _, err := p.db.SQL().ExecContext(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait waits for what becomes true in its own time.
+func wait(t *testing.T, what string, until func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(generous)
+	for !until() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("%s: not in time", what)
+		}
+	}
+}
+
+// receive waits for a signal.
+func receive[T any](t *testing.T, what string, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(generous):
+		t.Fatalf("%s: not in time", what)
+		panic("unreachable")
+	}
+}
+
+var errBroken = errors.New("broken")

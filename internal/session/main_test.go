@@ -1,0 +1,145 @@
+package session_test
+
+import (
+	"database/sql"
+	"log/slog"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/queue"
+	"github.com/portico-id/portico/internal/session"
+	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/store"
+	"github.com/portico-id/portico/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+const (
+	idle     = 30 * time.Minute
+	absolute = 24 * time.Hour
+)
+
+// clock is a time that stands until it is advanced.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = c.at.Add(d)
+}
+
+// world is a directory with one invited user, whom identity proves.
+type world struct {
+	db       *store.DB
+	store    *store.Store
+	clock    *clock
+	sessions *session.Service
+	identity directory.Identity
+}
+
+func newWorld(t *testing.T, databaseURL string) *world {
+	t.Helper()
+	db := storetest.Open(t, databaseURL)
+	log := slog.New(slog.DiscardHandler)
+	jobs, err := queue.New(queue.Config{DB: db.SQL(), Pool: db.Pool(), Workers: 1, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		db:    db,
+		store: store.New(db, jobs),
+		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)},
+	}
+	w.sessions = w.replica(log)
+	w.identity = w.invite(t, "anna@example.com")
+	return w
+}
+
+// replica is another process on the same database.
+func (w *world) replica(log *slog.Logger) *session.Service {
+	return &session.Service{Store: w.store, Idle: idle, Absolute: absolute, Now: w.clock.now, Log: log}
+}
+
+// invite signs a user up whom the provider has, and returns who they are there.
+func (w *world) invite(t *testing.T, address string) directory.Identity {
+	t.Helper()
+	signups := signup.Service{Store: w.store, Now: w.clock.now}
+	if _, err := signups.Accept(t.Context(), signup.Request{Email: address}); err != nil {
+		t.Fatal(err)
+	}
+	var id string
+	row := w.db.SQL().QueryRowContext(t.Context(), `SELECT id FROM users WHERE email_canonical = $1`, address)
+	if err := row.Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := w.store.Invite(t.Context(), directory.UserID(id), directory.InternalID("int-"+id))
+	if !moved || err != nil {
+		t.Fatalf("invite: %v, %v", moved, err)
+	}
+	return directory.Identity{
+		Issuer:     "https://auth.example/v2",
+		Subject:    id,
+		ExternalID: directory.ExternalID(id),
+		InternalID: directory.InternalID("int-" + id),
+	}
+}
+
+func (w *world) open(t *testing.T, client session.Client, replaces ...session.Hash) session.Opened {
+	t.Helper()
+	opened, err := w.sessions.Open(t.Context(), client, w.identity, replaces...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened
+}
+
+// recognised fails the test unless the token opens a session.
+func (w *world) recognised(t *testing.T, token session.Token) session.Session {
+	t.Helper()
+	_, found, err := w.sessions.Recognise(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// storedLastSeen is what the database says.
+func (w *world) storedLastSeen(t *testing.T, token session.Token) time.Time {
+	t.Helper()
+	_, found, err := w.store.FindSession(t.Context(), token.Hash(), token.Client())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.LastSeenAt
+}
+
+func count(t *testing.T, db *sql.DB, query string, args ...any) int {
+	t.Helper()
+	var n int
+	if err := db.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// numbered are n addresses.
+func numbered(n int) []string {
+	addresses := make([]string, n)
+	for i := range addresses {
+		addresses[i] = "user" + strconv.Itoa(i) + "@example.com"
+	}
+	return addresses
+}

@@ -1,0 +1,70 @@
+package store
+
+import (
+	"errors"
+	"slices"
+	"testing"
+)
+
+// CheckViolations breaks each kind of constraint and asks violates which it
+// was. It is called for both dialects.
+func CheckViolations(t *testing.T, db *DB) {
+	t.Helper()
+	insert := func(id, externalID, internalID, canonical, status string, issuer, subject any) error {
+		return db.gorm.Exec(`
+			INSERT INTO users (id, external_id, internal_id, email, email_canonical, display_name, status, issuer, subject, created_at, updated_at)
+			VALUES (?, ?, ?, 'as typed', ?, '', ?, ?, ?, '2026-03-01 12:00:00+00:00', '2026-03-01 12:00:00+00:00')`,
+			id, externalID, orNull(internalID), canonical, status, issuer, subject).Error
+	}
+	const first, second = "01890a5d-ac96-774b-bcce-b302099a8057", "01890a5d-ac96-774b-bcce-b302099a8058"
+	if err := insert(first, "ext", "int", "anna@example.com", "active", "iss", "sub"); err != nil {
+		t.Fatal(err)
+	}
+	orphan := db.gorm.Exec(`INSERT INTO sessions VALUES (?, ?, ?, 'browser', '2026-03-01', '2026-03-01', '2026-03-01')`,
+		first, make([]byte, 32), second).Error
+	constraints := []string{
+		"users_external_id_key", "users_internal_id_key", "users_email_canonical_key", "users_issuer_subject_key",
+		"users_status_check", "users_internal_id_check", "users_issuer_subject_check",
+	}
+	for name, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"a second external_id":           {insert(second, "ext", "", "b@example.com", "received", nil, nil), "users_external_id_key"},
+		"a second internal_id":           {insert(second, "ext2", "int", "b@example.com", "invited", nil, nil), "users_internal_id_key"},
+		"a second address":               {insert(second, "ext2", "", "anna@example.com", "received", nil, nil), "users_email_canonical_key"},
+		"a second issuer and subject":    {insert(second, "ext2", "int2", "b@example.com", "active", "iss", "sub"), "users_issuer_subject_key"},
+		"a status that is none":          {insert(second, "ext2", "", "b@example.com", "ACTIVE", nil, nil), "users_status_check"},
+		"an invitation to nobody":        {insert(second, "ext2", "", "b@example.com", "invited", nil, nil), "users_internal_id_check"},
+		"an active user without an id":   {insert(second, "ext2", "", "b@example.com", "active", "iss", "sub2"), "users_internal_id_check"},
+		"a subject without an issuer":    {insert(second, "ext2", "", "b@example.com", "received", nil, "sub2"), "users_issuer_subject_check"},
+		"an issuer without a subject":    {insert(second, "ext2", "", "b@example.com", "received", "iss", nil), "users_issuer_subject_check"},
+		"a session of a user who is not": {orphan, ""},
+		"a table that is not":            {db.gorm.Exec(`SELECT FROM nowhere`).Error, ""},
+	} {
+		if test.err == nil {
+			t.Errorf("%s was stored", name)
+			continue
+		}
+		if unavailable(test.err) {
+			t.Errorf("%s is no outage: %v", name, test.err)
+		}
+		for _, constraint := range constraints {
+			if got := violates(translate(test.err), constraint); got != (constraint == test.want) {
+				t.Errorf("%s violates %s: %v (%v)", name, constraint, got, test.err)
+			}
+		}
+		if test.want != "" && !slices.Contains(constraints, test.want) {
+			t.Errorf("%s is not in the list", test.want)
+		}
+	}
+}
+
+func TestWhatIsNoDatabaseErrorViolatesNothing(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{nil, errors.New("UNIQUE constraint failed: users.internal_id")} {
+		if violates(err, "users_internal_id_key") {
+			t.Errorf("%v violates a constraint", err)
+		}
+	}
+}

@@ -1,0 +1,207 @@
+package store_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/session"
+	"github.com/portico-id/portico/internal/store/storetest"
+)
+
+func TestALoginIsRefusedAsTheDirectorySays(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		db, s := newStore(t, databaseURL)
+		anna, bert := invite(t, s, "anna@example.com"), invite(t, s, "bert@example.com")
+		if _, err := s.OpenSession(t.Context(), identityOf(bert), opening()); err != nil {
+			t.Fatal(err)
+		}
+		_, carl := accept(t, s, "carl@example.com")
+		foreign, taken := identityOf(anna), identityOf(anna)
+		foreign.InternalID = "int-of-another"
+		taken.Issuer, taken.Subject = identityOf(bert).Issuer, identityOf(bert).Subject
+		unknown := identityOf(directory.NewUserID())
+		for name, test := range map[string]struct {
+			identity directory.Identity
+			want     error
+		}{
+			"of a stranger":                           {unknown, directory.ErrNotRegistered},
+			"with another internal_id":                {foreign, directory.ErrIdentityMismatch},
+			"with a subject that is bound to another": {taken, directory.ErrIdentityMismatch},
+			"of a user who was never provisioned":     {identityOf(carl), directory.ErrNotReady},
+		} {
+			user, err := s.OpenSession(t.Context(), test.identity, opening())
+			if !errors.Is(err, test.want) || user != (directory.User{}) {
+				t.Errorf("a login %s: %+v, %v", name, user, err)
+			}
+		}
+		if n := count(t, db, `SELECT count(*) FROM sessions`); n != 1 {
+			t.Errorf("%d sessions", n)
+		}
+		if n := count(t, db, `SELECT count(*) FROM users WHERE status = 'active'`); n != 1 {
+			t.Errorf("%d users are active", n)
+		}
+	})
+}
+
+func TestALoginAdoptsTheInternalIDUnlessAnotherUserHasIt(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		db, s := newStore(t, databaseURL)
+		bert := invite(t, s, "bert@example.com")
+		id, anna := accept(t, s, "anna@example.com")
+		if mine, err := s.BeginAttempt(t.Context(), anna, 0, moment.Add(time.Hour)); !mine || err != nil {
+			t.Fatal(mine, err)
+		}
+		if moved, err := s.Postpone(t.Context(), anna, 1, moment.Add(time.Hour), "ambiguous"); !moved || err != nil {
+			t.Fatal(moved, err)
+		}
+		stolen := identityOf(anna)
+		stolen.InternalID = identityOf(bert).InternalID
+		if _, err := s.OpenSession(t.Context(), stolen, opening()); !errors.Is(err, directory.ErrIdentityMismatch) {
+			t.Errorf("with another's internal_id: %v", err)
+		}
+		if found := find(t, s, id); found.User.Status != directory.Provisioning || found.User.InternalID != "" {
+			t.Errorf("stored %+v", found)
+		}
+		user, err := s.OpenSession(t.Context(), identityOf(anna), opening())
+		if err != nil || user.Status != directory.Active || user.InternalID != identityOf(anna).InternalID {
+			t.Errorf("got %+v, %v", user, err)
+		}
+		if found := find(t, s, id); found.User != user || !found.AmbiguousUntil.IsZero() {
+			t.Errorf("stored %+v, not %+v", found, user)
+		}
+		if class := lastErrorClass(t, db, anna); class != "" {
+			t.Errorf("class %q", class)
+		}
+	})
+}
+
+func TestOfTwoFirstLoginsWithDifferentSubjectsOneBinds(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		db, s := newStore(t, databaseURL)
+		anna := invite(t, s, "anna@example.com")
+		errs := make([]error, 16)
+		var logins sync.WaitGroup
+		for i := range errs {
+			logins.Go(func() {
+				identity := identityOf(anna)
+				if i%2 == 0 {
+					identity.Subject = "another"
+				}
+				_, errs[i] = s.OpenSession(t.Context(), identity, opening())
+			})
+		}
+		logins.Wait()
+		in := 0
+		for i, err := range errs {
+			if err == nil {
+				in++
+			} else if !errors.Is(err, directory.ErrIdentityMismatch) {
+				t.Error(err)
+			}
+			if like := errs[(i+2)%len(errs)]; (err == nil) != (like == nil) {
+				t.Errorf("of two logins with one subject, %v and %v", err, like)
+			}
+		}
+		if in != len(errs)/2 || count(t, db, `SELECT count(*) FROM sessions`) != in {
+			t.Errorf("%d of %d logged in", in, len(errs))
+		}
+	})
+}
+
+func TestALoginWhoseSessionCannotBeStoredChangesNothing(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		db, s := newStore(t, databaseURL)
+		anna, bert := invite(t, s, "anna@example.com"), invite(t, s, "bert@example.com")
+		first := opening()
+		if _, err := s.OpenSession(t.Context(), identityOf(anna), first); err != nil {
+			t.Fatal(err)
+		}
+		again := opening()
+		again.Hash, again.Replaces = first.Hash, []session.Hash{first.Hash}
+		if _, err := s.OpenSession(t.Context(), identityOf(bert), again); err == nil {
+			t.Error("one token opens two sessions")
+		}
+		if n := count(t, db, `SELECT count(*) FROM users WHERE status = 'active'`); n != 1 {
+			t.Errorf("%d users are active", n)
+		}
+		if user, _, err := s.FindSession(t.Context(), first.Hash, session.Browser); err != nil || user.ID != anna {
+			t.Errorf("the first session is of %s, %v", user.ID, err)
+		}
+	})
+}
+
+func TestThousandsOfSessionsAreTouchedInOneGo(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		_, s := newStore(t, databaseURL)
+		anna := invite(t, s, "anna@example.com")
+		seen := make(map[session.ID]time.Time)
+		for range 2500 { // most of them have ended meanwhile
+			seen[session.ID(uuid.NewString())] = moment
+		}
+		ahead, behind := opening(), opening()
+		for _, o := range []session.Opening{ahead, behind} {
+			if _, err := s.OpenSession(t.Context(), identityOf(anna), o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Differences that a comparison as text could get wrong.
+		seen[ahead.Session.ID] = moment.Add(time.Microsecond).In(time.FixedZone("CET", 3600))
+		seen[behind.Session.ID] = moment.Truncate(time.Second)
+		if err := s.TouchSessions(t.Context(), seen); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			opening session.Opening
+			want    time.Time
+		}{{ahead, moment.Add(time.Microsecond)}, {behind, moment}} {
+			if _, found, err := s.FindSession(t.Context(), test.opening.Hash, session.Browser); err != nil || !found.LastSeenAt.Equal(test.want) {
+				t.Errorf("last seen at %s, %v; not %s", found.LastSeenAt, err, test.want)
+			}
+		}
+		if err := s.TouchSessions(t.Context(), nil); err != nil {
+			t.Errorf("none: %v", err)
+		}
+	})
+}
+
+func TestTimesKeepTheirOrderHoweverManyDigitsTheyHave(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		_, s := newStore(t, databaseURL)
+		anna := invite(t, s, "anna@example.com")
+		o := opening()
+		o.Session.LastSeenAt = moment.Truncate(time.Second)
+		if _, err := s.OpenSession(t.Context(), identityOf(anna), o); err != nil {
+			t.Fatal(err)
+		}
+		steps := []time.Duration{
+			time.Microsecond, 10 * time.Microsecond, 15 * time.Microsecond, 100 * time.Millisecond, 150 * time.Millisecond,
+			999999 * time.Microsecond, time.Second, time.Second + time.Microsecond, time.Minute, 12 * time.Hour,
+		}
+		if !slices.IsSorted(steps) {
+			t.Fatal("the steps are not in order")
+		}
+		for _, step := range steps {
+			for _, at := range []time.Duration{step, step - time.Microsecond} {
+				if err := s.TouchSessions(t.Context(), map[session.ID]time.Time{o.Session.ID: o.Session.LastSeenAt.Add(at)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, found, err := s.FindSession(t.Context(), o.Hash, session.Browser)
+			if err != nil || !found.LastSeenAt.Equal(o.Session.LastSeenAt.Add(step)) {
+				t.Errorf("after %s last seen at %s, %v", step, found.LastSeenAt, err)
+			}
+		}
+	})
+}
