@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -67,12 +68,14 @@ type request struct {
 	path   string
 	query  url.Values
 	body   []byte // JSON, or nil
+	name   string // the user's, which the answer may repeat
 }
 
 // exchange is one call under way and what is known of its answer.
 type exchange struct {
 	op         string
 	token      string
+	name       string
 	connected  atomic.Bool
 	status     int
 	requestID  string
@@ -91,10 +94,13 @@ func (x *exchange) fail(class Class, err error) *Error {
 	}
 }
 
+// address is text that looks like an e-mail address.
+var address = regexp.MustCompile(`[^\s"'<>(),;:]+@[^\s"'<>(),;:]+`)
+
 // safe returns text as it may be logged: no control or invisible characters,
-// which forge log lines (CWE-117), no token that a server sent back, and not
-// more than limit bytes. The token goes before the cut, which could otherwise
-// leave half of it.
+// which forge log lines (CWE-117), no token that a server sent back, no
+// address, not the user's name, and not more than limit bytes. What is hidden
+// goes before the cut, which could otherwise leave half of it.
 func (x *exchange) safe(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
@@ -105,6 +111,10 @@ func (x *exchange) safe(text string, limit int) string {
 	if x.token != "" {
 		text = strings.NewReplacer(x.token, redacted, url.QueryEscape(x.token), redacted).Replace(text)
 	}
+	text = address.ReplaceAllLiteralString(text, "[address]")
+	if x.name != "" {
+		text = strings.ReplaceAll(text, x.name, "[name]")
+	}
 	if len(text) > limit {
 		text = text[:limit]
 	}
@@ -114,7 +124,7 @@ func (x *exchange) safe(text string, limit int) string {
 // do sends r and returns the exchange with the body of a success. Its errors
 // are *Error.
 func (c *Client) do(ctx context.Context, r request) (*exchange, []byte, error) {
-	x := &exchange{op: r.op}
+	x := &exchange{op: r.op, name: r.name}
 	token, err := c.token()
 	if err != nil {
 		return nil, nil, x.fail(Unauthorized, err)

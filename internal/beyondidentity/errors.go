@@ -33,8 +33,8 @@ const (
 )
 
 // Error is a failed call. Its text is fit for a log and for a job's record:
-// it holds neither the token nor the user's data. What the vendor said may
-// hold the latter, so it is in Message and in LogValue only.
+// it holds neither the token nor the user's data. What the vendor said is in
+// Message and in LogValue only, with addresses and the user's name hidden.
 type Error struct {
 	Op         string        // "create user", "recover user", "find user"
 	Class      Class         // what the failure proves

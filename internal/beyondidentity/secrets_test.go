@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -189,5 +190,33 @@ func TestATokenIsAskedForWithEachCall(t *testing.T) {
 	}
 	if strings.Join(got, ",") != "Bearer t1,Bearer t2" {
 		t.Errorf("sent %v", got)
+	}
+}
+
+func TestWhatTheVendorSaysOfAUserIsHidden(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Request-Id", "for Ada.Lovelace@Example.com")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = io.WriteString(w, `{"code":"x ada.lovelace@example.com","message":"display_name Ada Lovelace of <ADA.LOVELACE@example.com> is too long"}`)
+	}))
+	t.Cleanup(server.Close)
+	c, err := New(Config{BaseURL: server.URL, Token: StaticToken(NewToken(testToken))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.CloseIdle)
+	_, err = c.CreateUser(t.Context(), NewUser{ExternalID: "id-1", Email: "ada.lovelace@example.com", DisplayName: "Ada Lovelace"})
+	if ClassOf(err) != Rejected {
+		t.Fatal(err)
+	}
+	for how, text := range shown(err) {
+		if lower := strings.ToLower(text); strings.Contains(lower, "ada") || strings.Contains(lower, "example.com") {
+			t.Errorf("as %s it tells of the user: %s", how, text)
+		}
+	}
+	if e, ok := errors.AsType[*Error](err); !ok || e.Message != "display_name [name] of <[address]> is too long" {
+		t.Errorf("the message is %q", e.Message)
 	}
 }

@@ -68,7 +68,7 @@ func (c *Client) CreateUser(ctx context.Context, user NewUser) (User, error) {
 	case strings.TrimSpace(user.DisplayName) == "":
 		user.DisplayName = user.Email
 	}
-	return c.manage(ctx, opCreate, "/v1/manage/users", user.ExternalID, createRequest{
+	return c.manage(ctx, request{op: opCreate, path: "/v1/manage/users", name: user.DisplayName}, user.ExternalID, createRequest{
 		ExternalID:     user.ExternalID,
 		Email:          user.Email,
 		UserName:       string(user.ExternalID),
@@ -88,19 +88,20 @@ func (c *Client) RecoverUser(ctx context.Context, id directory.ExternalID) (User
 	if id == "" {
 		return User{}, notSent(opRecover, errNoExternalID)
 	}
-	return c.manage(ctx, opRecover, "/v1/manage/recover-user", id, recoverRequest{
+	return c.manage(ctx, request{op: opRecover, path: "/v1/manage/recover-user"}, id, recoverRequest{
 		ExternalID:     id,
 		DeliveryMethod: deliverByEmail,
 	})
 }
 
 // manage sends one of manage v1's calls, all of which answer with the user.
-func (c *Client) manage(ctx context.Context, op, path string, id directory.ExternalID, body any) (User, error) {
+func (c *Client) manage(ctx context.Context, r request, id directory.ExternalID, body any) (User, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
-		return User{}, notSent(op, errNotText)
+		return User{}, notSent(r.op, errNotText)
 	}
-	x, answer, err := c.do(ctx, request{op: op, method: http.MethodPost, path: path, body: encoded})
+	r.method, r.body = http.MethodPost, encoded
+	x, answer, err := c.do(ctx, r)
 	if err != nil {
 		return User{}, err
 	}

@@ -59,7 +59,7 @@ func housekeeping() *river.PeriodicJob {
 	return river.NewPeriodicJob(river.PeriodicInterval(10*time.Minute),
 		func() (river.JobArgs, *river.InsertOpts) {
 			return housekeepingArgs{}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: 10 * time.Minute}}
-		}, nil)
+		}, &river.PeriodicJobOpts{RunOnStart: true})
 }
 
 // retryPolicy is for errors of ours, which end when the database is back:

@@ -115,7 +115,7 @@ func (p *process) within(t *testing.T, do func(tx *sql.Tx)) {
 func (p *process) count(t *testing.T, rest string) int {
 	t.Helper()
 	var n int
-	if err := p.db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM river_job `+rest).Scan(&n); err != nil {
+	if err := p.db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM (SELECT * FROM river_job WHERE kind = 'signup') jobs `+rest).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n

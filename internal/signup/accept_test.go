@@ -25,7 +25,7 @@ func TestAnAcceptedSignupIsOneUserOneReceiptAndOneJob(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := signup.Signup{Receipt: accepted.Receipt, Status: signup.Received, ResendAfter: rounded.Add(resendAfter)}
+		want := signup.Signup{Receipt: accepted.Receipt, Status: signup.Received, ResendAfter: rounded.Add(resendAfter).Truncate(time.Second)}
 		if accepted != want {
 			t.Errorf("accepted %+v, not %+v", accepted, want)
 		}

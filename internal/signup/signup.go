@@ -151,7 +151,7 @@ func (s *Service) Accept(ctx context.Context, r Request) (Signup, error) {
 	if err != nil {
 		return Signup{}, err
 	}
-	return Signup{Receipt: receipt, Status: Received, ResendAfter: now.Add(s.ResendAfter)}, nil
+	return Signup{Receipt: receipt, Status: Received, ResendAfter: s.resendAfter(now)}, nil
 }
 
 // Status returns the sign-up as it stands. It returns ErrNotFound, or
@@ -168,8 +168,13 @@ func (s *Service) Status(ctx context.Context, receipt Receipt) (Signup, error) {
 	return Signup{
 		Receipt:     receipt,
 		Status:      record.status(),
-		ResendAfter: record.CreatedAt.Add(s.ResendAfter).UTC(),
+		ResendAfter: s.resendAfter(record.CreatedAt),
 	}, nil
+}
+
+// resendAfter is a whole second, so that every answer has the same length.
+func (s *Service) resendAfter(accepted time.Time) time.Time {
+	return accepted.Add(s.ResendAfter).UTC().Truncate(time.Second)
 }
 
 // status is what the holder of the receipt may know.
