@@ -49,6 +49,9 @@ endif
 endif
 endif
 
+# Most tests wait for a server more than they compute.
+parallel := -parallel 8
+
 .PHONY: help
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
@@ -63,7 +66,7 @@ build: ## build bin/portico: static, stripped
 
 .PHONY: test
 test: ## run all tests on one private Postgres (RACE=1, PKG=./internal/…, TESTFLAGS=…)
-	$(with_postgres) $(GO) test $(race) -timeout 15m $(TESTFLAGS) $(PKG)
+	$(with_postgres) $(GO) test $(race) $(parallel) -timeout 15m $(TESTFLAGS) $(PKG)
 
 .PHONY: test-race
 test-race: ## the same with the race detector
@@ -71,7 +74,7 @@ test-race: ## the same with the race detector
 
 .PHONY: test-short
 test-short: ## without the stories that start processes: under a minute when warm
-	$(with_postgres) $(GO) test $(race) -short -timeout 5m $(TESTFLAGS) $(PKG)
+	$(with_postgres) $(GO) test $(race) $(parallel) -short -timeout 5m $(TESTFLAGS) $(PKG)
 
 .PHONY: lint
 lint: ## run the linters and check the format (builds golangci-lint once, some minutes)

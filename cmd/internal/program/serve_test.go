@@ -154,6 +154,9 @@ func TestATakenPortIsNamed(t *testing.T) {
 
 func TestAClientThatDragsOutItsRequestIsCutOff(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: waits for the server's time limits")
+	}
 	w := newWorld(t, storetest.SQLite(t))
 	w.start()
 	for name, sent := range map[string]string{
