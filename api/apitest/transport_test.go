@@ -41,7 +41,7 @@ func with(pairs ...string) map[string]string {
 const problemJSON = "application/problem+json"
 
 func problem(status int, code, title, path string) string {
-	return fmt.Sprintf(`{"type":"urn:portico:problem:%s","title":%q,"status":%d,"instance":%q,"code":%q,"request_id":"0123456789abcdef"}`,
+	return fmt.Sprintf(`{"type":"urn:portico:problem:%s","title":%q,"status":%d,"detail":"What to do.","instance":%q,"code":%q,"request_id":"0123456789abcdef"}`,
 		code, title, status, path, code)
 }
 

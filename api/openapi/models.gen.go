@@ -376,7 +376,7 @@ type Problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
+	Detail string `json:"detail"`
 
 	// Instance The path that was asked for.
 	Instance string `json:"instance"`

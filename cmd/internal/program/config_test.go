@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/portico-id/portico/internal/store/storetest"
 )
 
 // complete are settings that serve would start with.
@@ -185,6 +187,21 @@ func TestTheConfigurationIsLoggedWithoutItsSecrets(t *testing.T) {
 	}
 	if !strings.Contains(log.String(), `"public-url":"https://api.example.com"`) || !strings.Contains(log.String(), `"keys":"[redacted]"`) {
 		t.Errorf("the log is %s", log.String())
+	}
+}
+
+func TestASettingOfALaterVersionIsTakenAndSaidToDoNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.settings["PORTICO_SMTP_URL"] = "smtp://user:canary-password@mail.example.com"
+	_, log := w.start()
+	if text := log.String(); !strings.Contains(text, `"level":"WARN","msg":"a setting has no effect in this version","setting":"PORTICO_SMTP_URL"`) {
+		t.Errorf("the log does not say so: %s", text)
+	}
+	noSecrets(t, log.String(), "canary-password")
+	w.settings["PORTICO_RATE_LIMITS"] = "on"
+	if _, err := w.command("serve"); err == nil || !strings.Contains(err.Error(), "PORTICO_RATE_LIMITS can only be off") {
+		t.Errorf("a protection that is not there is promised: %v", err)
 	}
 }
 

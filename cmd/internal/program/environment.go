@@ -16,13 +16,19 @@ const (
 	fileSuffix = "_FILE"
 )
 
-// notYet are variables of the contract whose only truthful value, so far, is
-// the one beside them.
+// notYet are variables of later versions. One that would protect something may
+// only say what is true now; the others are taken and have no effect, which
+// serve says when it starts.
 //
 //nolint:gochecknoglobals // a table
 var notYet = map[string]string{
 	"PORTICO_RATE_LIMITS": "off",
 	"PORTICO_DOCS":        "false",
+
+	"PORTICO_ADMIN_TOKENS":           "",
+	"PORTICO_BEYOND_RATE_PER_MINUTE": "",
+	"PORTICO_NATIVE_REDIRECT_URIS":   "",
+	"PORTICO_SMTP_URL":               "",
 }
 
 // environment is the PORTICO_ part of the process's environment.
@@ -46,7 +52,7 @@ func newEnvironment(pairs []string) (environment, error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if only, ok := notYet[name]; ok {
-			if env[name] != only {
+			if only != "" && env[name] != only {
 				return nil, fmt.Errorf("%s can only be %s in this version", name, only)
 			}
 			continue
@@ -63,6 +69,17 @@ func newEnvironment(pairs []string) (environment, error) {
 		return nil, fmt.Errorf("%s is not a setting of Portico", name)
 	}
 	return env, nil
+}
+
+// withoutEffect are the variables that are set and not used yet.
+func (env environment) withoutEffect() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		if only, ok := notYet[name]; ok && only == "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Resolve returns the variable's value for a flag that was not given.

@@ -30,13 +30,14 @@ type serveCmd struct {
 // Run serves until ctx ends.
 func (cmd serveCmd) Run(ctx context.Context, env environment, out streams) error {
 	env.files(&cmd.Config)
-	return Serve(ctx, cmd.Config, Options{Log: out.stdout})
+	return Serve(ctx, cmd.Config, Options{Log: out.stdout, WithoutEffect: env.withoutEffect()})
 }
 
 // Options are what serve takes that is no setting.
 type Options struct {
-	Log   io.Writer          // gets one JSON object a line
-	Ready func(addr Address) // called once, when everything serves
+	Log           io.Writer          // gets one JSON object a line
+	WithoutEffect []string           // settings that were given and do nothing yet
+	Ready         func(addr Address) // called once, when everything serves
 }
 
 // Address is where serve listens.
@@ -56,6 +57,9 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	log.InfoContext(ctx, "starting", slog.String("version", version()), slog.Any("config", config))
 	for _, warning := range p.warnings {
 		log.WarnContext(ctx, "the configuration will disappoint", slog.String("because", warning))
+	}
+	for _, name := range options.WithoutEffect {
+		log.WarnContext(ctx, "a setting has no effect in this version", slog.String("setting", name))
 	}
 	db, err := openDatabase(ctx, config)
 	if err != nil {
