@@ -27,11 +27,11 @@ type kind struct {
 //
 //nolint:gochecknoglobals // a table
 var kinds = map[code]kind{
-	openapi.ProblemCodeInvalidQuery:         {400, "A query parameter is not usable", "One of the parameters is repeated, too long or not one of its values; see errors."},
-	openapi.ProblemCodeMalformedBody:        {400, "The body is not the JSON that is wanted", "The body must be one JSON object with the documented fields and nothing else; see errors."},
-	openapi.ProblemCodeCredentialsConflict:  {400, "The request says in two ways who is calling", "Send one session: either its cookie, once, or one Authorization header."},
+	openapi.ProblemCodeInvalidQuery:         {400, "A query parameter is not usable", "It is repeated, too long or not one of its values; see errors."},
+	openapi.ProblemCodeMalformedBody:        {400, "The body is not the JSON that is wanted", "One JSON object with the documented fields; see errors."},
+	openapi.ProblemCodeCredentialsConflict:  {400, "The request says in two ways who is calling", "Send one cookie or one Authorization header."},
 	openapi.ProblemCodeFlowMissing:          {400, "No login is under way here", "This browser has no such login under way. Start again at /login."},
-	openapi.ProblemCodeFlowInvalid:          {400, "The flow is not one of ours", "It was not begun here, or not for this kind of client. Start again at /login."},
+	openapi.ProblemCodeFlowInvalid:          {400, "The flow is not one of ours", "It was not begun here. Start again at /login."},
 	openapi.ProblemCodeFlowExpired:          {400, "The login took too long", "Start again at /login."},
 	openapi.ProblemCodeStateMismatch:        {400, "The answer belongs to another flow", "Start again at /login."},
 	openapi.ProblemCodeIssuerMismatch:       {400, "The answer comes from another issuer", "Start again at /login."},
@@ -53,7 +53,7 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeMethodNotAllowed:     {405, "The route does not take this method", "The header Allow lists those that it takes."},
 	openapi.ProblemCodeFlowUsed:             {409, "The flow has been finished already", "A login can be finished once. Start again at /login."},
 	openapi.ProblemCodeBodyTooLarge:         {413, "The body is over 64 KiB", "Send at most 65536 bytes."},
-	openapi.ProblemCodeUnsupportedMediaType: {415, "The body is not application/json", "Send Content-Type: application/json, in UTF-8 and not compressed."},
+	openapi.ProblemCodeUnsupportedMediaType: {415, "The body is not application/json", "Send Content-Type: application/json, UTF-8, not compressed."},
 	openapi.ProblemCodeInvalidFields:        {422, "A value is not acceptable", "The body is well-formed; see errors for the values."},
 	openapi.ProblemCodeInternalError:        {500, "Something went wrong here", "Quote the request_id when you report it."},
 	openapi.ProblemCodeProviderError:        {502, "The provider answered with an error", "An operator has to look at the configuration here or there."},
