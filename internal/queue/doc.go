@@ -8,7 +8,8 @@
 //
 // Jobs of a process that died are handed back as soon as another notices that
 // it is gone: on Postgres each process holds an advisory lock as a sign of
-// life, on SQLite there is one process.
+// life, on SQLite there is one process. Jobs of a process that lives, and that
+// River has lost track of while the database was away, are handed back too.
 //
 // It refuses to own what a job does (package provision) and what causes it
 // (package store).

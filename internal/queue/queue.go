@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverdatabasesql"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
+	"github.com/riverqueue/river/rivertype"
 
 	"github.com/portico-id/portico/internal/signup"
 )
@@ -52,8 +53,10 @@ type Queue struct {
 	config   Config
 	id       string
 	inserter *river.Client[*sql.Tx]
-	worker   worker
-	presence *presence
+
+	worker    worker
+	presence  *presence
+	forgotten *forgotten
 }
 
 // worker is what starting and stopping needs of River's client, whose type
@@ -109,28 +112,40 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 		RetryPolicy:          retryPolicy{},
 		PeriodicJobs:         []*river.PeriodicJob{housekeeping()},
 	}
-	var err error
+	owner := q.id
+	if q.config.Pool == nil {
+		owner = ""
+	}
+	q.forgotten = startForgotten(ctx, q.config.DB, owner, q.config.Log)
+	settings.Middleware = []rivertype.Middleware{river.WorkerMiddlewareFunc(q.forgotten.Work)}
+	err := q.startWorker(ctx, settings)
+	if err != nil {
+		q.worker = nil
+		q.presence.stop()
+		q.forgotten.stop()
+		return fmt.Errorf("queue: %w", err)
+	}
+	return nil
+}
+
+// startWorker hands back what the dead have left and starts River's client.
+func (q *Queue) startWorker(ctx context.Context, settings *river.Config) (err error) {
 	if q.config.Pool == nil {
 		settings.FetchPollInterval, settings.FetchCooldown = sqlitePoll, sqlitePoll
 		if err = handBackAll(ctx, q.config.DB); err != nil {
-			return fmt.Errorf("queue: %w", err)
+			return err
 		}
 		q.worker, err = river.NewClient(riversqlite.New(q.config.DB), settings)
 	} else {
 		if q.presence, err = startPresence(ctx, q.config.Pool, q.id, q.config.Log); err != nil {
-			return fmt.Errorf("queue: %w", err)
+			return err
 		}
 		q.worker, err = river.NewClient(riverpgxv5.New(q.config.Pool), settings)
 	}
-	if err == nil {
-		err = q.worker.Start(ctx)
-	}
 	if err != nil {
-		q.worker = nil
-		q.presence.stop()
-		return fmt.Errorf("queue: %w", err)
+		return err
 	}
-	return nil
+	return q.worker.Start(ctx)
 }
 
 // Stop takes no more jobs and waits for those under way. When ctx ends first
@@ -147,6 +162,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 		err = q.worker.StopAndCancel(hard)
 	}
 	q.presence.stop()
+	q.forgotten.stop()
 	return err
 }
 
