@@ -27,6 +27,10 @@ const (
 	// maxAttempts is for errors of ours, such as a database that is away. A
 	// sign-up is never given up by counting.
 	maxAttempts = 10_000
+	// fetchCooldown is the pause between two fetches, each of which takes no
+	// more jobs than there are idle workers. River's default of 100 ms would
+	// keep most workers idle when calls are quick.
+	fetchCooldown = 5 * time.Millisecond
 	// sqlitePoll is how soon a job is noticed where nothing notifies.
 	sqlitePoll = 100 * time.Millisecond
 )
@@ -106,6 +110,7 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 		Logger:               q.config.Log,
 		Workers:              workers,
 		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.config.Workers}},
+		FetchCooldown:        fetchCooldown,
 		JobTimeout:           jobLimit,
 		RescueStuckJobsAfter: rescueAfter,
 		MaxAttempts:          maxAttempts,
@@ -131,7 +136,7 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 // startWorker hands back what the dead have left and starts River's client.
 func (q *Queue) startWorker(ctx context.Context, settings *river.Config) (err error) {
 	if q.config.Pool == nil {
-		settings.FetchPollInterval, settings.FetchCooldown = sqlitePoll, sqlitePoll
+		settings.FetchPollInterval = sqlitePoll
 		if err = handBackAll(ctx, q.config.DB); err != nil {
 			return err
 		}

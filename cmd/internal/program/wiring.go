@@ -18,7 +18,7 @@ import (
 
 const (
 	// workers is how many sign-ups are carried out at once by one replica.
-	workers = 8
+	workers = 16
 	// callLimit bounds one call to the provider.
 	callLimit = 10 * time.Second
 	// resendAfter is how long after a sign-up its mail is not sent again.
