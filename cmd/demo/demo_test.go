@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-const patience = time.Minute
+const patience = 2 * time.Minute
 
 // terminal keeps what the demo prints and says when it has printed the tour.
 type terminal struct {

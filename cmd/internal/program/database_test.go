@@ -34,8 +34,9 @@ func TestAJobWhoseEndCouldNotBeWrittenDownIsWorkedAgain(t *testing.T) {
 	}
 	cluster := crashable(t)
 	w := newWorld(t, cluster.URL())
+	// The answer comes when the database is long gone.
 	if _, err := w.sim.AddFault(simulator.Fault{
-		Match: simulator.Match{Path: "/v1/manage/users"}, Effect: simulator.Effect{DelayMS: 500}, Times: 1,
+		Match: simulator.Match{Path: "/v1/manage/users"}, Effect: simulator.Effect{DelayMS: 5000}, Times: 1,
 	}); err != nil {
 		t.Fatal(err)
 	}
