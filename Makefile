@@ -49,8 +49,9 @@ endif
 endif
 endif
 
-# Most tests wait for a server more than they compute.
-parallel := -parallel 8
+# Most tests wait for a server more than they compute, but for the race
+# detector's work.
+parallel := -parallel $(if $(race),4,8)
 
 .PHONY: help
 help: ## list the targets

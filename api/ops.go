@@ -8,7 +8,7 @@ import (
 
 // readyLimit bounds the look at the database: a probe that hangs says as much
 // as one that fails.
-const readyLimit = time.Second
+const readyLimit = 2 * time.Second
 
 // Ops returns the handler of the operations listener. /livez says that the
 // process runs; /readyz that it should get requests, which is never because of

@@ -59,7 +59,12 @@ func (w *world) spawn() *process {
 		p.err = p.cmd.Wait()
 		close(p.exited)
 	}()
-	w.t.Cleanup(p.kill)
+	w.t.Cleanup(func() {
+		p.kill()
+		if w.t.Failed() {
+			w.t.Logf("the log:\n%s", p.log)
+		}
+	})
 	select {
 	case <-p.log.seen:
 	case <-p.exited:

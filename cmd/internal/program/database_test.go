@@ -92,13 +92,7 @@ func TestADatabaseThatCrashesDelaysAndLosesNothing(t *testing.T) {
 		if err := cluster.Restart(context.WithoutCancel(t.Context())); err != nil {
 			t.Fatal(err)
 		}
-		w.eventually("it is ready again", func() error {
-			a, err := b.try(http.MethodGet, w.opsURL+"/readyz", "")
-			if err == nil && a.status != http.StatusOK {
-				err = fmt.Errorf("it answers %d", a.status)
-			}
-			return err
-		})
+		w.eventually("it is ready again", func() error { return b.probe("/readyz", http.StatusOK) })
 		b.do(http.MethodGet, w.public+"/me", "", "X-CSRF: 1").want(t, http.StatusOK, nil)
 	}
 	for email, signup := range accepted {

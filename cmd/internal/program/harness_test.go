@@ -139,6 +139,9 @@ func (w *world) start() (func() error, *watcher) {
 		if err := stop(); err != nil {
 			w.t.Errorf("serve ended with %v", err)
 		}
+		if w.t.Failed() {
+			w.t.Logf("the log:\n%s", log)
+		}
 	})
 	return stop, log
 }
@@ -338,6 +341,15 @@ func (w *world) eventually(what string, try func() error) {
 		case <-ticker.C:
 		}
 	}
+}
+
+// probe says whether the operations listener answers with the status.
+func (b *browser) probe(path string, status int) error {
+	a, err := b.try(http.MethodGet, b.w.opsURL+path, "")
+	if err == nil && a.status != status {
+		err = fmt.Errorf("%s answers %d", path, a.status)
+	}
+	return err
 }
 
 // awaitFault waits until the one fault has hit a request.
