@@ -16,12 +16,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { storetest.Main(m) }
-
-const patience = 2 * time.Minute
 
 // terminal keeps what the demo prints and says when it has printed the tour.
 type terminal struct {
@@ -96,7 +95,7 @@ func TestTheToursCommandsWorkAsPrinted(t *testing.T) {
 			case <-out.ready:
 			case err := <-ended:
 				t.Fatalf("%v\n%s", err, out)
-			case <-time.After(patience):
+			case <-time.After(await.Patience):
 				t.Fatalf("not ready\n%s", out)
 			}
 			followTour(t, ports, out.String())
@@ -128,7 +127,7 @@ func followTour(t *testing.T, ports []int, printed string) {
 	}
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	client := &http.Client{Jar: jar, Transport: transport, Timeout: patience}
+	client := &http.Client{Jar: jar, Transport: transport, Timeout: await.Patience}
 	call := func(method, target, body string) (status int, end, text string) {
 		t.Helper()
 		request, err := http.NewRequest(method, target, strings.NewReader(body))
@@ -154,7 +153,7 @@ func followTour(t *testing.T, ports []int, printed string) {
 		t.Fatal(text)
 	}
 	link := ""
-	await(t, func() error {
+	await.Until(t, "the mail", func() error {
 		_, _, text := call(http.MethodGet, sim+"/sim/mailbox?to=ada@example.com", "")
 		found := regexp.MustCompile(`"link":"([^"]*)"`).FindStringSubmatch(text)
 		if found == nil {
@@ -178,24 +177,6 @@ func followTour(t *testing.T, ports []int, printed string) {
 	}
 	if status, _, _ := call(http.MethodGet, app+"/me", ""); status != http.StatusUnauthorized {
 		t.Errorf("/me answers %d after the logout", status)
-	}
-}
-
-func await(t *testing.T, try func() error) {
-	t.Helper()
-	deadline := time.After(patience)
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatal(err)
-		case <-ticker.C:
-		}
 	}
 }
 

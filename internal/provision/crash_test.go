@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/store"
@@ -106,7 +107,7 @@ func TestAProgramThatStopsDuringACreateWritesWhatItKnows(t *testing.T) {
 		w.fault(t, once(simulator.Effect{DelayMS: 60_000, Commit: simulator.CommitBefore}))
 		var stop sync.WaitGroup
 		stop.Go(func() {
-			wait(t, "the create", func() bool { return len(w.tenant.Users()) == 1 })
+			await.True(t, "the create", func() bool { return len(w.tenant.Users()) == 1 })
 			cancel()
 		})
 		again, err := w.service.Carry(ctx, a.id)

@@ -1,17 +1,16 @@
 package provision_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/directory"
@@ -40,27 +39,7 @@ type world struct {
 	tenant  *tenant
 	clock   *clock
 	service *provision.Service
-	log     *lines
-}
-
-// lines is a log that may be written to from several goroutines.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write appends to the log.
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String is the log so far.
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log     *await.Log
 }
 
 // newWorld makes a world with a tenant of its own in a database that may be
@@ -70,7 +49,7 @@ func newWorld(t *testing.T, db *store.DB, lookup bool) *world {
 	w := &world{
 		db:    db,
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
-		log:   &lines{},
+		log:   &await.Log{},
 	}
 	w.store = storeOver(t, db)
 	w.tenant = newTenant(t, w.clock)
@@ -279,21 +258,6 @@ func (w *world) modes(t *testing.T, change func(m *simulator.Modes)) {
 	change(&m)
 	if err := w.tenant.SetModes(m); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// wait waits for what happens in its own time.
-func wait(t *testing.T, what string, until func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(generous)
-	for !until() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("%s: not in time", what)
-		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/provision"
@@ -48,7 +49,7 @@ func TestACreateThatCommitsLateIsWaitedFor(t *testing.T) {
 					t.Error("nobody looked")
 				}
 				// The other half of the quarantine is the provider's.
-				wait(t, "the late commit", func() bool { return len(w.tenant.Users()) > 0 })
+				await.True(t, "the late commit", func() bool { return len(w.tenant.Users()) > 0 })
 				w.clock.advance(again)
 				w.carryOut(t, a)
 				w.check(t, a, state{directory.Invited, test.attempts, "", true}, 1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -72,7 +73,7 @@ func TestAJobIsWorkedOnceAndCompletes(t *testing.T) {
 		if after := p.enqueue(t); receive(t, "the job from after the start", carried) != after {
 			t.Errorf("carried another than %s", after)
 		}
-		wait(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 2 })
+		await.True(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 2 })
 		if len(carried) != 0 {
 			t.Errorf("carried %d times more", len(carried))
 		}
@@ -91,7 +92,7 @@ func TestAJobThatIsNotDoneIsCalledAgainAndUsesNoAttemptUp(t *testing.T) {
 			}
 			return 0, nil
 		})
-		wait(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 1 })
+		await.True(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 1 })
 		if calls.Load() != 2 {
 			t.Errorf("called %d times", calls.Load())
 		}
@@ -117,7 +118,7 @@ func TestAnErrorIsRetriedAndSoIsAPanic(t *testing.T) {
 				return 0, nil
 			}
 		})
-		wait(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed' AND errors IS NOT NULL`) == 2 })
+		await.True(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed' AND errors IS NOT NULL`) == 2 })
 		for id, n := range calls {
 			if n.Load() != 2 {
 				t.Errorf("%s was called %d times", id, n.Load())

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -149,7 +150,7 @@ func TestJobsOfAProcessThatDiedAreHandedBackOnStart(t *testing.T) {
 		if first != id && second != id {
 			t.Errorf("carried %s and %s, not %s", first, second, id)
 		}
-		wait(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 2 })
+		await.True(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 2 })
 	})
 }
 

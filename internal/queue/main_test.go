@@ -1,17 +1,16 @@
 package queue_test
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -23,37 +22,17 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 // generous is a time that a test on a busy machine does not run into.
 const generous = 30 * time.Second
 
-// lines is a log that may be written to from several goroutines.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-// Write appends to the log.
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String is the log so far.
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // process is what a replica has of the queue.
 type process struct {
 	*queue.Queue
 
 	db  *store.DB
-	log *lines
+	log *await.Log
 }
 
 func newProcess(t *testing.T, databaseURL string) *process {
 	t.Helper()
-	p := &process{db: storetest.Open(t, databaseURL), log: &lines{}}
+	p := &process{db: storetest.Open(t, databaseURL), log: &await.Log{}}
 	var err error
 	p.Queue, err = queue.New(queue.Config{
 		DB: p.db.SQL(), Pool: p.db.Pool(), Workers: 4, Log: slog.New(slog.NewTextHandler(p.log, nil)),
@@ -126,21 +105,6 @@ func (p *process) exec(t *testing.T, statement string) {
 	t.Helper()
 	if _, err := p.db.SQL().ExecContext(t.Context(), statement); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// wait waits for what becomes true in its own time.
-func wait(t *testing.T, what string, until func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(generous)
-	for !until() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("%s: not in time", what)
-		}
 	}
 }
 

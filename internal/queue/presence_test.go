@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
 	"github.com/portico-id/portico/internal/store/storetest"
@@ -80,7 +81,7 @@ func (b *busy) finish(t *testing.T, carried chan signup.ID) {
 		t.Errorf("%d jobs are running", n)
 	}
 	close(b.end)
-	wait(t, "completion", func() bool { return b.count(t, `WHERE state = 'completed' AND attempt = 1`) == 1 })
+	await.True(t, "completion", func() bool { return b.count(t, `WHERE state = 'completed' AND attempt = 1`) == 1 })
 	if len(carried)+len(b.runs) != 0 {
 		t.Error("the job was taken from a process that lives")
 	}
@@ -107,7 +108,7 @@ func TestASignOfLifeSurvivesTheLossOfItsConnection(t *testing.T) {
 			t.Fatalf("%d signs of life", len(before))
 		}
 		living.cut(t, before[0])
-		wait(t, "another sign of life", func() bool {
+		await.True(t, "another sign of life", func() bool {
 			now := presences(t, living.process)
 			return len(now) == 1 && !slices.Equal(now, before)
 		})
@@ -134,7 +135,7 @@ func TestAProcessThatStopsTakesItsSignOfLifeWithIt(t *testing.T) {
 		t.Errorf("%d signs of life", n)
 	}
 	p.stop(t)
-	wait(t, "its end", func() bool { return len(presences(t, p)) == 0 })
+	await.True(t, "its end", func() bool { return len(presences(t, p)) == 0 })
 }
 
 func TestJobsOfAProcessThatDiesMeanwhileAreHandedBackSoon(t *testing.T) {
@@ -142,7 +143,7 @@ func TestJobsOfAProcessThatDiesMeanwhileAreHandedBackSoon(t *testing.T) {
 	p, carried := second(t, storetest.Postgres(t))
 	p.enqueue(t)
 	id := receive(t, "the job", carried)
-	wait(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 1 })
+	await.True(t, "completion", func() bool { return p.count(t, `WHERE state = 'completed'`) == 1 })
 	p.exec(t, `UPDATE river_job SET finalized_at = NULL, state = 'running'`)
 	p.exec(t, abandoned(store.Postgres))
 	if again := receive(t, "the job, again", carried); again != id {
@@ -165,6 +166,6 @@ func TestAServerThatRestartsIsReachedAgain(t *testing.T) {
 	if again := receive(t, "the job", carried); again != id {
 		t.Errorf("carried %s, not %s", again, id)
 	}
-	wait(t, "a sign of life", func() bool { return len(presences(t, operator)) == 1 })
+	await.True(t, "a sign of life", func() bool { return len(presences(t, operator)) == 1 })
 	p.stop(t)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
@@ -69,7 +70,7 @@ func (w *world) spawn() *process {
 	case <-p.log.seen:
 	case <-p.exited:
 		w.t.Fatalf("serve ended: %v\n%s", p.err, p.log)
-	case <-time.After(patience):
+	case <-time.After(await.Patience):
 		w.t.Fatalf("serve is not ready\n%s", p.log)
 	}
 	return p

@@ -18,12 +18,9 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api/apitest"
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 )
-
-// patience is how long a test waits for what must happen. It is long, because
-// machines are busy; nothing waits for it to pass.
-const patience = 2 * time.Minute
 
 const (
 	frontend  = "http://127.0.0.1:3000" // nobody listens there: redirects to it are where a story ends
@@ -127,7 +124,7 @@ func (w *world) start() (func() error, *watcher) {
 	case err := <-ended:
 		cancel()
 		w.t.Fatalf("serve ended: %v\n%s", err, log)
-	case <-time.After(patience):
+	case <-time.After(await.Patience):
 		cancel()
 		w.t.Fatalf("serve is not ready\n%s", log)
 	}
@@ -212,7 +209,7 @@ func (w *world) browser() *browser {
 		Jar:           jar,
 		Transport:     &apitest.Transport{T: w.t, BaseURL: w.public, Next: transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       patience,
+		Timeout:       await.Patience,
 	}}
 }
 
@@ -327,20 +324,7 @@ func (b *browser) await(r receipt, status string) {
 // eventually tries until nothing is wrong.
 func (w *world) eventually(what string, try func() error) {
 	w.t.Helper()
-	deadline := time.After(patience)
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			w.t.Fatalf("%s: not in %s: %v", what, patience, err)
-		case <-ticker.C:
-		}
-	}
+	await.Until(w.t, what, try)
 }
 
 // probe says whether the operations listener answers with the status.

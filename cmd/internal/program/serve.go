@@ -35,14 +35,8 @@ func (cmd serveCmd) Run(ctx context.Context, env environment, out streams) error
 
 // Options are what serve takes that is no setting.
 type Options struct {
-	Log           io.Writer          // gets one JSON object a line
-	WithoutEffect []string           // settings that were given and do nothing yet
-	Ready         func(addr Address) // called once, when everything serves
-}
-
-// Address is where serve listens.
-type Address struct {
-	API, Ops net.Addr
+	Log           io.Writer // gets one JSON object a line
+	WithoutEffect []string  // settings that were given and do nothing yet
 }
 
 // Serve runs Portico until ctx ends, and then stops it gracefully: readiness
@@ -78,7 +72,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	return all.serve(ctx, listeners, options, log)
+	return all.serve(ctx, listeners, log)
 }
 
 // utc writes the log's times in UTC (ASVS 16.2.2).
@@ -153,7 +147,7 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 // serve starts everything, waits for ctx or for a failure, and stops
 // everything in order.
-func (p *parts) serve(ctx context.Context, l listeners, options Options, log *slog.Logger) error {
+func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error {
 	var ready atomic.Bool
 	// What runs in the background outlives ctx until requests have been served.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
@@ -184,9 +178,6 @@ func (p *parts) serve(ctx context.Context, l listeners, options Options, log *sl
 	if err == nil {
 		ready.Store(true)
 		log.InfoContext(ctx, "ready", slog.String("api", l.api.Addr().String()), slog.String("ops", l.ops.Addr().String()))
-		if options.Ready != nil {
-			options.Ready(Address{API: l.api.Addr(), Ops: l.ops.Addr()})
-		}
 		select {
 		case <-ctx.Done():
 		case err = <-failed:

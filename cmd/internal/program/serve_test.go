@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
@@ -168,7 +169,7 @@ func TestAClientThatDragsOutItsRequestIsCutOff(t *testing.T) {
 			if _, err := conn.Write([]byte(sent)); err != nil {
 				t.Fatal(err)
 			}
-			if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(await.Patience)); err != nil {
 				t.Fatal(err)
 			}
 			// Whatever it says before, it hangs up.
