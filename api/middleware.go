@@ -132,10 +132,15 @@ func (a *API) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 func (a *API) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		// A function, since Echo reads a list as patterns.
-		AllowOriginFunc:  func(origin string) (bool, error) { return a.origins.trusted[origin], nil },
-		AllowMethods:     []string{http.MethodGet, http.MethodPost},
-		AllowHeaders:     []string{echo.HeaderContentType, echo.HeaderAuthorization, "X-CSRF"},
-		ExposeHeaders:    []string{echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter},
+		AllowOriginFunc: func(origin string) (bool, error) { return a.origins.trusted[origin], nil },
+		AllowMethods:    []string{http.MethodGet, http.MethodPost},
+		AllowHeaders: []string{
+			echo.HeaderContentType, echo.HeaderAuthorization, "X-CSRF", "Idempotency-Key", "Prefer", "If-None-Match",
+		},
+		ExposeHeaders: []string{
+			echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter, "ETag", "Idempotency-Replayed",
+			"Preference-Applied", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
+		},
 		AllowCredentials: true,
 		MaxAge:           600,
 	})
@@ -161,6 +166,7 @@ func (a *API) answerError(err error, c echo.Context) {
 	if p.retryAfter > 0 {
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(p.retryAfter.Round(time.Second).Seconds()))))
 	}
+	announce(h, p.limit.Quota)
 	if p.status() == http.StatusUnauthorized {
 		h.Set(echo.HeaderWWWAuthenticate, `Bearer realm="portico"`)
 	}

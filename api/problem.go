@@ -7,8 +7,11 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/challenge"
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/invitation"
 	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/ratelimit"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 )
@@ -27,39 +30,49 @@ type kind struct {
 //
 //nolint:gochecknoglobals // a table
 var kinds = map[code]kind{
-	openapi.ProblemCodeInvalidQuery:         {400, "A query parameter is not usable", "It is repeated, too long or not one of its values; see errors."},
-	openapi.ProblemCodeMalformedBody:        {400, "The body is not the JSON that is wanted", "One JSON object with the documented fields; see errors."},
-	openapi.ProblemCodeCredentialsConflict:  {400, "The request says in two ways who is calling", "Send one cookie or one Authorization header."},
-	openapi.ProblemCodeFlowMissing:          {400, "No login is under way here", "This browser has no such login under way. Start again at /login."},
-	openapi.ProblemCodeFlowInvalid:          {400, "The flow is not one of ours", "It was not begun here. Start again at /login."},
-	openapi.ProblemCodeFlowExpired:          {400, "The login took too long", "Start again at /login."},
-	openapi.ProblemCodeStateMismatch:        {400, "The answer belongs to another flow", "Start again at /login."},
-	openapi.ProblemCodeIssuerMismatch:       {400, "The answer comes from another issuer", "Start again at /login."},
-	openapi.ProblemCodeAnswerInvalid:        {400, "The provider's answer is malformed", "Start again at /login."},
-	openapi.ProblemCodeCodeRefused:          {400, "The provider refused the code", "A code can be used once, and soon. Start again at /login."},
-	openapi.ProblemCodeNotAuthenticated:     {401, "Nobody is signed in", "Send the session's cookie or a bearer token, or log in."},
-	openapi.ProblemCodeSessionInvalid:       {401, "The session is not known", "It has been ended, or the token is not one of ours. Log in again."},
-	openapi.ProblemCodeSessionExpired:       {401, "The session has ended", "It was not used for too long, or is too old. Log in again."},
-	openapi.ProblemCodeCsrfRequired:         {403, "The header X-CSRF: 1 is missing", "Every request that is made by cookie must carry it, GET included."},
-	openapi.ProblemCodeCrossOrigin:          {403, "The request comes from another origin", "Only pages of the configured origins may do this."},
-	openapi.ProblemCodeAccessDenied:         {403, "The provider refused the login", "The user declined, or may not use this application."},
-	openapi.ProblemCodeLoginRequired:        {403, "The user has to take part", "Log in without prompt=none."},
-	openapi.ProblemCodeNotRegistered:        {403, "This user has not signed up", "Sign up first, at POST /signup."},
-	openapi.ProblemCodeUserSuspended:        {403, "The user is suspended", "An administrator has to restore the user."},
-	openapi.ProblemCodeUserNotReady:         {403, "The user may not sign in yet", "The sign-up has not been carried out, or was refused."},
-	openapi.ProblemCodeIdentityMismatch:     {403, "The identity is not the one on record", "The provider now tells other ids of this user than before."},
-	openapi.ProblemCodeNotFound:             {404, "There is nothing here", "No route has this path."},
-	openapi.ProblemCodeSignupNotFound:       {404, "No sign-up has this receipt", "The receipt is not one of ours."},
-	openapi.ProblemCodeMethodNotAllowed:     {405, "The route does not take this method", "The header Allow lists those that it takes."},
-	openapi.ProblemCodeFlowUsed:             {409, "The flow has been finished already", "A login can be finished once. Start again at /login."},
-	openapi.ProblemCodeBodyTooLarge:         {413, "The body is over 64 KiB", "Send at most 65536 bytes."},
-	openapi.ProblemCodeUnsupportedMediaType: {415, "The body is not application/json", "Send Content-Type: application/json, UTF-8, not compressed."},
-	openapi.ProblemCodeInvalidFields:        {422, "A value is not acceptable", "The body is well-formed; see errors for the values."},
-	openapi.ProblemCodeInternalError:        {500, "Something went wrong here", "Quote the request_id when you report it."},
-	openapi.ProblemCodeProviderError:        {502, "The provider answered with an error", "An operator has to look at the configuration here or there."},
-	openapi.ProblemCodeIdentityRejected:     {502, "The provider's answer was not acceptable", "It failed a check; the log has which. Start again at /login."},
-	openapi.ProblemCodeProviderUnavailable:  {503, "The provider cannot be reached", "Sessions work meanwhile. Try again after Retry-After seconds."},
-	openapi.ProblemCodeUnavailable:          {503, "The service cannot answer just now", "Try again after Retry-After seconds."},
+	openapi.ProblemCodeInvalidQuery:          {400, "A query parameter is not usable", "It is repeated, too long or not one of its values; see errors."},
+	openapi.ProblemCodeMalformedBody:         {400, "The body is not the JSON that is wanted", "One JSON object with the documented fields; see errors."},
+	openapi.ProblemCodeIdempotencyKeyInvalid: {400, "The header Idempotency-Key is not usable", "Send it once, with 1 to 255 printable ASCII characters; a UUID will do."},
+	openapi.ProblemCodeCredentialsConflict:   {400, "The request says in two ways who is calling", "Send one cookie or one Authorization header."},
+	openapi.ProblemCodeFlowMissing:           {400, "No login is under way here", "This browser has no such login under way. Start again at /login."},
+	openapi.ProblemCodeFlowInvalid:           {400, "The flow is not one of ours", "It was not begun here. Start again at /login."},
+	openapi.ProblemCodeFlowExpired:           {400, "The login took too long", "Start again at /login."},
+	openapi.ProblemCodeStateMismatch:         {400, "The answer belongs to another flow", "Start again at /login."},
+	openapi.ProblemCodeIssuerMismatch:        {400, "The answer comes from another issuer", "Start again at /login."},
+	openapi.ProblemCodeAnswerInvalid:         {400, "The provider's answer is malformed", "Start again at /login."},
+	openapi.ProblemCodeCodeRefused:           {400, "The provider refused the code", "A code can be used once, and soon. Start again at /login."},
+	openapi.ProblemCodeNotAuthenticated:      {401, "Nobody is signed in", "Send the session's cookie or a bearer token, or log in."},
+	openapi.ProblemCodeSessionInvalid:        {401, "The session is not known", "It has been ended, or the token is not one of ours. Log in again."},
+	openapi.ProblemCodeSessionExpired:        {401, "The session has ended", "It was not used for too long, or is too old. Log in again."},
+	openapi.ProblemCodeCsrfRequired:          {403, "The header X-CSRF: 1 is missing", "Every request that is made by cookie must carry it, GET included."},
+	openapi.ProblemCodeCrossOrigin:           {403, "The request comes from another origin", "Only pages of the configured origins may do this."},
+	openapi.ProblemCodeSignupClosed:          {403, "Nobody can sign up at present", "The operator has closed the sign-up."},
+	openapi.ProblemCodeInvitationRequired:    {403, "An invitation code is needed", "Send the code that you were given as invite_code."},
+	openapi.ProblemCodeInvitationInvalid:     {403, "The invitation code lets nobody in", "It is unknown, used up, expired or for another address."},
+	openapi.ProblemCodeChallengeFailed:       {403, "The challenge has not been solved", "Send the response of a newly solved challenge as challenge_response."},
+	openapi.ProblemCodeAccessDenied:          {403, "The provider refused the login", "The user declined, or may not use this application."},
+	openapi.ProblemCodeLoginRequired:         {403, "The user has to take part", "Log in without prompt=none."},
+	openapi.ProblemCodeNotRegistered:         {403, "This user has not signed up", "Sign up first, at POST /signup."},
+	openapi.ProblemCodeUserSuspended:         {403, "The user is suspended", "An administrator has to restore the user."},
+	openapi.ProblemCodeUserNotReady:          {403, "The user may not sign in yet", "The sign-up has not been carried out, or was refused."},
+	openapi.ProblemCodeIdentityMismatch:      {403, "The identity is not the one on record", "The provider now tells other ids of this user than before."},
+	openapi.ProblemCodeNotFound:              {404, "There is nothing here", "No route has this path."},
+	openapi.ProblemCodeSignupNotFound:        {404, "No sign-up has this receipt", "The receipt is not one of ours."},
+	openapi.ProblemCodeMethodNotAllowed:      {405, "The route does not take this method", "The header Allow lists those that it takes."},
+	openapi.ProblemCodeFlowUsed:              {409, "The flow has been finished already", "A login can be finished once. Start again at /login."},
+	openapi.ProblemCodeIdempotencyKeyInUse:   {409, "A request with this idempotency key is under way", "Wait for its answer, or send the same request again after Retry-After seconds."},
+	openapi.ProblemCodeSignupNotInvited:      {409, "The sign-up is not waiting for its enrolment", "Only while its status is invited can the mail be sent again."},
+	openapi.ProblemCodeBodyTooLarge:          {413, "The body is over 64 KiB", "Send at most 65536 bytes."},
+	openapi.ProblemCodeUnsupportedMediaType:  {415, "The body is not application/json", "Send Content-Type: application/json, UTF-8, not compressed."},
+	openapi.ProblemCodeInvalidFields:         {422, "A value is not acceptable", "The body is well-formed; see errors for the values."},
+	openapi.ProblemCodeIdempotencyKeyReused:  {422, "The idempotency key came with another body before", "Use a new key for a new request."},
+	openapi.ProblemCodeTooManyRequests:       {429, "Too many requests", "Try again after Retry-After seconds."},
+	openapi.ProblemCodeInternalError:         {500, "Something went wrong here", "Quote the request_id when you report it."},
+	openapi.ProblemCodeProviderError:         {502, "The provider answered with an error", "An operator has to look at the configuration here or there."},
+	openapi.ProblemCodeIdentityRejected:      {502, "The provider's answer was not acceptable", "It failed a check; the log has which. Start again at /login."},
+	openapi.ProblemCodeProviderUnavailable:   {503, "The provider cannot be reached", "Sessions work meanwhile. Try again after Retry-After seconds."},
+	openapi.ProblemCodeChallengeUnavailable:  {503, "The challenge cannot be checked just now", "Try again after Retry-After seconds."},
+	openapi.ProblemCodeUnavailable:           {503, "The service cannot answer just now", "Try again after Retry-After seconds."},
 }
 
 // causes translates the domain's errors. What is not in it is a fault of ours.
@@ -70,6 +83,15 @@ var causes = []struct {
 	code code
 }{
 	{signup.ErrNotFound, openapi.ProblemCodeSignupNotFound},
+	{signup.ErrClosed, openapi.ProblemCodeSignupClosed},
+	{signup.ErrNotInvited, openapi.ProblemCodeSignupNotInvited},
+	{signup.ErrInvitationMissing, openapi.ProblemCodeInvitationRequired},
+	{invitation.ErrInvalid, openapi.ProblemCodeInvitationInvalid},
+	{signup.ErrKeyInUse, openapi.ProblemCodeIdempotencyKeyInUse},
+	{signup.ErrKeyReused, openapi.ProblemCodeIdempotencyKeyReused},
+	{challenge.ErrRefused, openapi.ProblemCodeChallengeFailed},
+	{challenge.ErrUnavailable, openapi.ProblemCodeChallengeUnavailable},
+	{challenge.ErrMisconfigured, openapi.ProblemCodeChallengeUnavailable},
 	{session.ErrToken, openapi.ProblemCodeSessionInvalid},
 	{session.ErrUnknown, openapi.ProblemCodeSessionInvalid},
 	{session.ErrExpired, openapi.ProblemCodeSessionExpired},
@@ -99,7 +121,8 @@ type problem struct {
 	code       code
 	fields     []openapi.FieldError
 	retryAfter time.Duration
-	cause      error // for the log; never in the answer
+	limit      ratelimit.Decision // where one refused
+	cause      error              // for the log; never in the answer
 }
 
 // Error names the code and the cause.
@@ -145,6 +168,12 @@ func asProblem(err error) *problem {
 	}
 	if away, ok := errors.AsType[*login.UnavailableError](err); ok {
 		p.retryAfter = away.RetryAfter
+	}
+	if limited, ok := errors.AsType[*signup.LimitedError](err); ok {
+		p.code, p.limit, p.retryAfter = openapi.ProblemCodeTooManyRequests, limited.Decision, limited.Decision.RetryAfter
+	}
+	if p.code == openapi.ProblemCodeIdempotencyKeyInUse {
+		p.retryAfter = time.Second
 	}
 	if p.status() == http.StatusServiceUnavailable && p.retryAfter <= 0 {
 		p.retryAfter = defaultRetryAfter

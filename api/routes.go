@@ -27,13 +27,29 @@ func (a *API) routes() []route {
 	return []route{
 		{
 			method: http.MethodPost, path: "/signup", guard: anyone, body: true, handle: a.signUp,
-			answers:  []int{http.StatusAccepted},
-			problems: []code{openapi.ProblemCodeUnavailable},
+			answers: []int{http.StatusAccepted},
+			problems: []code{
+				openapi.ProblemCodeIdempotencyKeyInvalid, openapi.ProblemCodeIdempotencyKeyInUse,
+				openapi.ProblemCodeIdempotencyKeyReused, openapi.ProblemCodeTooManyRequests,
+				openapi.ProblemCodeSignupClosed, openapi.ProblemCodeInvitationRequired,
+				openapi.ProblemCodeInvitationInvalid, openapi.ProblemCodeChallengeFailed,
+				openapi.ProblemCodeChallengeUnavailable, openapi.ProblemCodeUnavailable,
+			},
 		},
 		{
 			method: http.MethodGet, path: "/signup/{signup_id}", guard: anyone, handle: a.getSignup,
-			answers:  []int{http.StatusOK},
-			problems: []code{openapi.ProblemCodeSignupNotFound, openapi.ProblemCodeUnavailable},
+			answers: []int{http.StatusOK, http.StatusNotModified},
+			problems: []code{
+				openapi.ProblemCodeInvalidQuery, openapi.ProblemCodeSignupNotFound, openapi.ProblemCodeUnavailable,
+			},
+		},
+		{
+			method: http.MethodPost, path: "/signup/{signup_id}/resend", guard: anyone, handle: a.resend,
+			answers: []int{http.StatusAccepted},
+			problems: []code{
+				openapi.ProblemCodeSignupNotFound, openapi.ProblemCodeSignupNotInvited,
+				openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeUnavailable,
+			},
 		},
 		{
 			method: http.MethodGet, path: "/login", guard: anyone, handle: a.startLogin,

@@ -28,6 +28,8 @@ var owned = []struct {
 	{"github.com/jackc/", []string{"internal/store", "internal/queue"}, "only what talks to Postgres knows how"},
 	{"github.com/coreos/go-oidc", []string{"internal/login"}, "what go-oidc leaves to its caller is checked in one place"},
 	{"golang.org/x/oauth2", []string{"internal/login"}, "codes and tokens stay where they are redeemed"},
+	{"github.com/wneessen/go-mail", []string{"internal/mail"}, "how a letter is sent is one package's business"},
+	{"github.com/emersion/", []string{"internal/beyondidentity/simulator"}, "a mail server has no business in the product"},
 	{"github.com/zitadel/", []string{"internal/beyondidentity/simulator"}, "a provider's library has no business in the product"},
 	{"github.com/go-playground/validator", []string{"api"}, "the contract's bounds are checked at the edge; the domain has rules of its own"},
 	{"github.com/alecthomas/kong", []string{"cmd/internal/program", "cmd/demo"}, "settings are read in cmd and nowhere else"},
@@ -37,20 +39,31 @@ var owned = []struct {
 // listed may import none.
 var allowed = map[string][]string{
 	"api": {
-		"api/openapi", "internal/directory", "internal/login", "internal/session", "internal/signup",
+		"api/openapi", "internal/challenge", "internal/directory", "internal/invitation", "internal/login",
+		"internal/ratelimit", "internal/session", "internal/signup",
 	},
 	"api/openapi":                       {},
 	"internal/directory":                {},
-	"internal/signup":                   {"internal/directory"},
+	"internal/failpoint":                {},
+	"internal/challenge":                {},
+	"internal/mail":                     {},
+	"internal/invitation":               {"internal/directory"},
+	"internal/ratelimit":                {"internal/directory"},
+	"internal/signup":                   {"internal/directory", "internal/invitation", "internal/ratelimit"},
 	"internal/session":                  {"internal/directory"},
 	"internal/keyring":                  {},
 	"internal/login":                    {"internal/directory", "internal/keyring"},
 	"internal/beyondidentity":           {"internal/directory"},
 	"internal/beyondidentity/simulator": {}, // sharing a type with the client would let the two agree on a mistake
-	"internal/provision":                {"internal/beyondidentity", "internal/directory", "internal/signup"},
-	"internal/queue":                    {"internal/signup"},
+	"internal/gate":                     {"internal/beyondidentity", "internal/directory"},
+	"internal/provision": {
+		"internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/mail",
+		"internal/signup",
+	},
+	"internal/queue": {"internal/directory", "internal/signup"},
 	"internal/store": {
-		"internal/directory", "internal/provision", "internal/session", "internal/signup", "internal/store/migrations",
+		"internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
+		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations",
 	},
 	"internal/store/migrations": {},
 }
@@ -59,7 +72,10 @@ var allowed = map[string][]string{
 var anything = []string{"cmd/", "api/apitest", "internal/await", "internal/store/storetest"}
 
 // domain packages decide; how things are stored, sent and drawn is not theirs.
-var domain = []string{"internal/directory", "internal/signup", "internal/session", "internal/provision"}
+var domain = []string{
+	"internal/directory", "internal/gate", "internal/invitation", "internal/provision", "internal/ratelimit",
+	"internal/session", "internal/signup",
+}
 
 // foreignToDomain are standard packages that a decision cannot need.
 var foreignToDomain = []string{"net/http", "database/sql", "os", "html/template"}

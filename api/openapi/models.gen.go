@@ -27,25 +27,34 @@ func (e ClientKind) Valid() bool {
 
 // Defines values for FieldErrorCode.
 const (
-	FieldErrorCodeDuplicateName   FieldErrorCode = "duplicate_name"
-	FieldErrorCodeInvalidEmail    FieldErrorCode = "invalid_email"
-	FieldErrorCodeInvalidUTF8     FieldErrorCode = "invalid_utf8"
-	FieldErrorCodeInvalidValue    FieldErrorCode = "invalid_value"
-	FieldErrorCodeNulCharacter    FieldErrorCode = "nul_character"
-	FieldErrorCodeRepeated        FieldErrorCode = "repeated"
-	FieldErrorCodeRequired        FieldErrorCode = "required"
-	FieldErrorCodeReturnToRefused FieldErrorCode = "return_to_refused"
-	FieldErrorCodeSyntax          FieldErrorCode = "syntax"
-	FieldErrorCodeTooLong         FieldErrorCode = "too_long"
-	FieldErrorCodeTrailingData    FieldErrorCode = "trailing_data"
-	FieldErrorCodeUnknownName     FieldErrorCode = "unknown_name"
-	FieldErrorCodeWrongType       FieldErrorCode = "wrong_type"
+	FieldErrorCodeDuplicateName    FieldErrorCode = "duplicate_name"
+	FieldErrorCodeEmailDisposable  FieldErrorCode = "email_disposable"
+	FieldErrorCodeEmailNotAdmitted FieldErrorCode = "email_not_admitted"
+	FieldErrorCodeEmailTagged      FieldErrorCode = "email_tagged"
+	FieldErrorCodeInvalidEmail     FieldErrorCode = "invalid_email"
+	FieldErrorCodeInvalidUTF8      FieldErrorCode = "invalid_utf8"
+	FieldErrorCodeInvalidValue     FieldErrorCode = "invalid_value"
+	FieldErrorCodeNulCharacter     FieldErrorCode = "nul_character"
+	FieldErrorCodeRepeated         FieldErrorCode = "repeated"
+	FieldErrorCodeRequired         FieldErrorCode = "required"
+	FieldErrorCodeReturnToRefused  FieldErrorCode = "return_to_refused"
+	FieldErrorCodeSyntax           FieldErrorCode = "syntax"
+	FieldErrorCodeTooLong          FieldErrorCode = "too_long"
+	FieldErrorCodeTrailingData     FieldErrorCode = "trailing_data"
+	FieldErrorCodeUnknownName      FieldErrorCode = "unknown_name"
+	FieldErrorCodeWrongType        FieldErrorCode = "wrong_type"
 )
 
 // Valid indicates whether the value is a known member of the FieldErrorCode enum.
 func (e FieldErrorCode) Valid() bool {
 	switch e {
 	case FieldErrorCodeDuplicateName:
+		return true
+	case FieldErrorCodeEmailDisposable:
+		return true
+	case FieldErrorCodeEmailNotAdmitted:
+		return true
+	case FieldErrorCodeEmailTagged:
 		return true
 	case FieldErrorCodeInvalidEmail:
 		return true
@@ -78,39 +87,49 @@ func (e FieldErrorCode) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAccessDenied         ProblemCode = "access_denied"
-	ProblemCodeAnswerInvalid        ProblemCode = "answer_invalid"
-	ProblemCodeBodyTooLarge         ProblemCode = "body_too_large"
-	ProblemCodeCodeRefused          ProblemCode = "code_refused"
-	ProblemCodeCredentialsConflict  ProblemCode = "credentials_conflict"
-	ProblemCodeCrossOrigin          ProblemCode = "cross_origin"
-	ProblemCodeCsrfRequired         ProblemCode = "csrf_required"
-	ProblemCodeFlowExpired          ProblemCode = "flow_expired"
-	ProblemCodeFlowInvalid          ProblemCode = "flow_invalid"
-	ProblemCodeFlowMissing          ProblemCode = "flow_missing"
-	ProblemCodeFlowUsed             ProblemCode = "flow_used"
-	ProblemCodeIdentityMismatch     ProblemCode = "identity_mismatch"
-	ProblemCodeIdentityRejected     ProblemCode = "identity_rejected"
-	ProblemCodeInternalError        ProblemCode = "internal_error"
-	ProblemCodeInvalidFields        ProblemCode = "invalid_fields"
-	ProblemCodeInvalidQuery         ProblemCode = "invalid_query"
-	ProblemCodeIssuerMismatch       ProblemCode = "issuer_mismatch"
-	ProblemCodeLoginRequired        ProblemCode = "login_required"
-	ProblemCodeMalformedBody        ProblemCode = "malformed_body"
-	ProblemCodeMethodNotAllowed     ProblemCode = "method_not_allowed"
-	ProblemCodeNotAuthenticated     ProblemCode = "not_authenticated"
-	ProblemCodeNotFound             ProblemCode = "not_found"
-	ProblemCodeNotRegistered        ProblemCode = "not_registered"
-	ProblemCodeProviderError        ProblemCode = "provider_error"
-	ProblemCodeProviderUnavailable  ProblemCode = "provider_unavailable"
-	ProblemCodeSessionExpired       ProblemCode = "session_expired"
-	ProblemCodeSessionInvalid       ProblemCode = "session_invalid"
-	ProblemCodeSignupNotFound       ProblemCode = "signup_not_found"
-	ProblemCodeStateMismatch        ProblemCode = "state_mismatch"
-	ProblemCodeUnavailable          ProblemCode = "unavailable"
-	ProblemCodeUnsupportedMediaType ProblemCode = "unsupported_media_type"
-	ProblemCodeUserNotReady         ProblemCode = "user_not_ready"
-	ProblemCodeUserSuspended        ProblemCode = "user_suspended"
+	ProblemCodeAccessDenied          ProblemCode = "access_denied"
+	ProblemCodeAnswerInvalid         ProblemCode = "answer_invalid"
+	ProblemCodeBodyTooLarge          ProblemCode = "body_too_large"
+	ProblemCodeChallengeFailed       ProblemCode = "challenge_failed"
+	ProblemCodeChallengeUnavailable  ProblemCode = "challenge_unavailable"
+	ProblemCodeCodeRefused           ProblemCode = "code_refused"
+	ProblemCodeCredentialsConflict   ProblemCode = "credentials_conflict"
+	ProblemCodeCrossOrigin           ProblemCode = "cross_origin"
+	ProblemCodeCsrfRequired          ProblemCode = "csrf_required"
+	ProblemCodeFlowExpired           ProblemCode = "flow_expired"
+	ProblemCodeFlowInvalid           ProblemCode = "flow_invalid"
+	ProblemCodeFlowMissing           ProblemCode = "flow_missing"
+	ProblemCodeFlowUsed              ProblemCode = "flow_used"
+	ProblemCodeIdempotencyKeyInUse   ProblemCode = "idempotency_key_in_use"
+	ProblemCodeIdempotencyKeyInvalid ProblemCode = "idempotency_key_invalid"
+	ProblemCodeIdempotencyKeyReused  ProblemCode = "idempotency_key_reused"
+	ProblemCodeIdentityMismatch      ProblemCode = "identity_mismatch"
+	ProblemCodeIdentityRejected      ProblemCode = "identity_rejected"
+	ProblemCodeInternalError         ProblemCode = "internal_error"
+	ProblemCodeInvalidFields         ProblemCode = "invalid_fields"
+	ProblemCodeInvalidQuery          ProblemCode = "invalid_query"
+	ProblemCodeInvitationInvalid     ProblemCode = "invitation_invalid"
+	ProblemCodeInvitationRequired    ProblemCode = "invitation_required"
+	ProblemCodeIssuerMismatch        ProblemCode = "issuer_mismatch"
+	ProblemCodeLoginRequired         ProblemCode = "login_required"
+	ProblemCodeMalformedBody         ProblemCode = "malformed_body"
+	ProblemCodeMethodNotAllowed      ProblemCode = "method_not_allowed"
+	ProblemCodeNotAuthenticated      ProblemCode = "not_authenticated"
+	ProblemCodeNotFound              ProblemCode = "not_found"
+	ProblemCodeNotRegistered         ProblemCode = "not_registered"
+	ProblemCodeProviderError         ProblemCode = "provider_error"
+	ProblemCodeProviderUnavailable   ProblemCode = "provider_unavailable"
+	ProblemCodeSessionExpired        ProblemCode = "session_expired"
+	ProblemCodeSessionInvalid        ProblemCode = "session_invalid"
+	ProblemCodeSignupClosed          ProblemCode = "signup_closed"
+	ProblemCodeSignupNotFound        ProblemCode = "signup_not_found"
+	ProblemCodeSignupNotInvited      ProblemCode = "signup_not_invited"
+	ProblemCodeStateMismatch         ProblemCode = "state_mismatch"
+	ProblemCodeTooManyRequests       ProblemCode = "too_many_requests"
+	ProblemCodeUnavailable           ProblemCode = "unavailable"
+	ProblemCodeUnsupportedMediaType  ProblemCode = "unsupported_media_type"
+	ProblemCodeUserNotReady          ProblemCode = "user_not_ready"
+	ProblemCodeUserSuspended         ProblemCode = "user_suspended"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -121,6 +140,10 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeAnswerInvalid:
 		return true
 	case ProblemCodeBodyTooLarge:
+		return true
+	case ProblemCodeChallengeFailed:
+		return true
+	case ProblemCodeChallengeUnavailable:
 		return true
 	case ProblemCodeCodeRefused:
 		return true
@@ -138,6 +161,12 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeFlowUsed:
 		return true
+	case ProblemCodeIdempotencyKeyInUse:
+		return true
+	case ProblemCodeIdempotencyKeyInvalid:
+		return true
+	case ProblemCodeIdempotencyKeyReused:
+		return true
 	case ProblemCodeIdentityMismatch:
 		return true
 	case ProblemCodeIdentityRejected:
@@ -147,6 +176,10 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeInvalidFields:
 		return true
 	case ProblemCodeInvalidQuery:
+		return true
+	case ProblemCodeInvitationInvalid:
+		return true
+	case ProblemCodeInvitationRequired:
 		return true
 	case ProblemCodeIssuerMismatch:
 		return true
@@ -170,9 +203,15 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeSessionInvalid:
 		return true
+	case ProblemCodeSignupClosed:
+		return true
 	case ProblemCodeSignupNotFound:
 		return true
+	case ProblemCodeSignupNotInvited:
+		return true
 	case ProblemCodeStateMismatch:
+		return true
+	case ProblemCodeTooManyRequests:
 		return true
 	case ProblemCodeUnavailable:
 		return true
@@ -430,8 +469,9 @@ type SignupReceipt struct {
 	SignupID SignupID `json:"signup_id"`
 
 	// Status `received`: stored here, not yet at Beyond Identity. `invited`: the
-	// enrolment link has been mailed. `active`: the user has signed in.
-	// `failed`: Beyond Identity refused it for good.
+	// enrolment link has been mailed, or the owner of a registered address
+	// has been told. `active`: the user has a passkey since. `failed`:
+	// Beyond Identity refused it for good.
 	Status SignupStatus `json:"status"`
 
 	// StatusURL Where to ask how it stands.
@@ -443,11 +483,17 @@ type SignupReceipt struct {
 
 // SignupRequest defines model for SignupRequest.
 type SignupRequest struct {
+	// ChallengeResponse What the solved challenge yielded (Turnstile, hCaptcha, reCAPTCHA), where one is asked for.
+	ChallengeResponse string `json:"challenge_response,omitempty" validate:"omitempty,max=4096"`
+
 	// DisplayName What the user is called. Without one, the address is shown.
 	DisplayName string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
 
 	// Email The address that the enrolment link is mailed to.
 	Email string `json:"email" validate:"required,max=254"`
+
+	// InviteCode Lets an invited person in, where sign-up is by invitation.
+	InviteCode string `json:"invite_code,omitempty" validate:"omitempty,max=64"`
 
 	// Locale The user's language (BCP 47), for mails.
 	Locale string `json:"locale,omitempty" validate:"omitempty,bcp47_language_tag,max=35"`
@@ -457,8 +503,9 @@ type SignupRequest struct {
 }
 
 // SignupStatus `received`: stored here, not yet at Beyond Identity. `invited`: the
-// enrolment link has been mailed. `active`: the user has signed in.
-// `failed`: Beyond Identity refused it for good.
+// enrolment link has been mailed, or the owner of a registered address
+// has been told. `active`: the user has a passkey since. `failed`:
+// Beyond Identity refused it for good.
 type SignupStatus string
 
 // SyncStatus Whether Beyond Identity holds the same as Portico.
@@ -546,6 +593,18 @@ type NotAuthenticated = Problem
 // at a flow's return target.
 type ProviderUnavailable = Problem
 
+// SignupNotFound An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type SignupNotFound = Problem
+
+// TooManyRequests An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type TooManyRequests = Problem
+
 // Unavailable An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
 // route; `access_denied` and `login_required` appear only as `?error=`
@@ -591,6 +650,29 @@ type StartLoginParams struct {
 
 // StartLoginParamsPrompt defines parameters for StartLogin.
 type StartLoginParamsPrompt string
+
+// SignUpParams defines parameters for SignUp.
+type SignUpParams struct {
+	// IdempotencyKey Names this request, so that it can safely be sent again: for a day,
+	// the same body gets the same answer, and another body is refused
+	// (draft-ietf-httpapi-idempotency-key-header-07). Use a random value
+	// such as a UUID. `challenge_response` does not count as body.
+	IdempotencyKey string `json:"Idempotency-Key,omitempty"`
+
+	// Prefer `wait=N` holds the answer for up to N seconds, at most 10, until
+	// the sign-up is no longer `received` (RFC 7240 §4.3).
+	Prefer string `json:"Prefer,omitempty"`
+}
+
+// GetSignupParams defines parameters for GetSignup.
+type GetSignupParams struct {
+	// Wait Holds the answer for up to so many seconds until there is news: a
+	// status other than now, or other than that of `If-None-Match`.
+	Wait int `form:"wait,omitempty" json:"wait,omitempty"`
+
+	// IfNoneMatch The `ETag` of the answer that the caller has (RFC 9110 §13.1.2).
+	IfNoneMatch string `json:"If-None-Match,omitempty"`
+}
 
 // FinishLoginByCodeJSONRequestBody defines body for FinishLoginByCode for application/json ContentType.
 type FinishLoginByCodeJSONRequestBody = CallbackRequest

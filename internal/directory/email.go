@@ -13,11 +13,13 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The longest address and parts, in octets (RFC 5321 §4.5.3.1, RFC 3696 erratum 1690).
+// The longest address and parts, in octets (RFC 5321 §4.5.3.1, RFC 3696
+// erratum 1690; RFC 1035 §2.3.4 for a label).
 const (
 	maxEmail  = 254
 	maxLocal  = 64
 	maxDomain = 253
+	maxLabel  = 63
 )
 
 // ErrEmail is returned for text that is not an address we accept. Its message
@@ -38,6 +40,12 @@ func (e Email) String() string { return e.typed }
 // equal: NFKC, case-folded local part, and the domain as IDNA A-labels.
 func (e Email) Canonical() string { return e.canonical }
 
+// Domain returns the domain of the canonical form, or nothing for the zero value.
+func (e Email) Domain() string {
+	_, domain, _ := strings.Cut(e.canonical, "@")
+	return domain
+}
+
 // RestoreEmail returns an address that ParseEmail accepted earlier, from the
 // two forms as they were stored.
 func RestoreEmail(typed, canonical string) Email {
@@ -46,14 +54,25 @@ func RestoreEmail(typed, canonical string) Email {
 
 // ParseEmail reads an address as a person types it: a dot-atom local part
 // (RFC 5321 §4.1.2), "@", and a domain of at least two labels. Quoted local
-// parts, address literals, comments and anything invisible are refused. It
-// returns ErrEmail for everything else.
+// parts, address literals, comments, anything invisible, and what poses as
+// other letters than it is written in are refused. It returns ErrEmail for
+// everything else. What a deployment refuses besides, a [Policy] says.
 func ParseEmail(typed string) (Email, error) {
-	if len(typed) > maxEmail || !utf8.ValidString(typed) {
+	// The length comes first: what follows would otherwise work for as long
+	// as a stranger likes.
+	if len(typed) > maxEmail {
 		return Email{}, ErrEmail
 	}
+	if canonical, ok := canonicalASCII(typed); ok {
+		return Email{typed: typed, canonical: canonical}, nil
+	}
+	return parseUnicode(typed)
+}
+
+// parseUnicode reads any address; ParseEmail has checked its length.
+func parseUnicode(typed string) (Email, error) {
 	local, domain, ok := strings.Cut(typed, "@")
-	if !ok || strings.Contains(domain, "@") {
+	if !ok || strings.Contains(domain, "@") || !utf8.ValidString(typed) {
 		return Email{}, ErrEmail
 	}
 	local, err := canonicalLocal(local)
@@ -64,7 +83,7 @@ func ParseEmail(typed string) (Email, error) {
 	if err != nil {
 		return Email{}, err
 	}
-	if len(local)+1+len(domain) > maxEmail {
+	if len(local)+1+len(domain) > maxEmail || deceives(local, domain) {
 		return Email{}, ErrEmail
 	}
 	return Email{typed: typed, canonical: local + "@" + domain}, nil
@@ -73,24 +92,37 @@ func ParseEmail(typed string) (Email, error) {
 // canonicalLocal folds compatibility forms and case, then applies PRECIS's
 // UsernameCaseMapped profile (RFC 8265 §3.3), which refuses control, invisible
 // and unassigned characters and mixed writing directions: two addresses that
-// look the same must not register twice. NFKC comes again after folding,
-// because folding can yield characters that it composes.
+// look the same must not register twice.
 func canonicalLocal(local string) (string, error) {
 	if len(local) == 0 || len(local) > maxLocal || hasInvisible(local) {
 		return "", ErrEmail
 	}
-	folded := cases.Fold().String(norm.NFKC.String(local))
-	folded = norm.NFKC.String(folded)
-	folded, err := precis.UsernameCaseMapped.String(folded)
-	if err != nil || len(folded) > maxLocal {
+	folded, err := precis.UsernameCaseMapped.String(fold(local))
+	if err != nil || len(folded) > maxLocal || !isDotAtom(folded) {
 		return "", ErrEmail
 	}
-	for atom := range strings.SplitSeq(folded, ".") {
+	return folded, nil
+}
+
+// fold removes what is the same letter in another form or case. NFKC comes
+// again after folding, because folding can yield characters that it composes.
+func fold(text string) string {
+	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
+}
+
+// isDotAtom reports whether folded text is atoms with single dots between
+// them. An atom cannot begin with a combining mark, which would be drawn on
+// whatever stands before the address.
+func isDotAtom(text string) bool {
+	for atom := range strings.SplitSeq(text, ".") {
 		if atom == "" || strings.ContainsFunc(atom, notAtext) {
-			return "", ErrEmail
+			return false
+		}
+		if first, _ := utf8.DecodeRuneInString(atom); unicode.IsMark(first) {
+			return false
 		}
 	}
-	return folded, nil
+	return true
 }
 
 // notAtext reports whether r may not stand in an atom (RFC 5322 §3.2.3, with
@@ -116,13 +148,22 @@ func hasInvisible(s string) bool {
 	})
 }
 
-// canonicalDomain returns the domain's A-labels in lower case (RFC 5891), as
-// the DNS compares them.
+// canonicalDomain returns a mail domain's A-labels in lower case (RFC 5891),
+// as the DNS compares them.
 func canonicalDomain(domain string) (string, error) {
-	if len(domain) == 0 || hasInvisible(domain) {
+	ascii, err := canonicalName(domain)
+	if err != nil || !strings.Contains(ascii, ".") {
 		return "", ErrEmail
 	}
-	ascii, err := registrationDomain.ToASCII(domain)
+	return ascii, nil
+}
+
+// canonicalName is canonicalDomain for a name of one label or more.
+func canonicalName(name string) (string, error) {
+	if len(name) == 0 || hasInvisible(name) {
+		return "", ErrEmail
+	}
+	ascii, err := registrationDomain.ToASCII(name)
 	if err != nil || len(ascii) > maxDomain {
 		return "", ErrEmail
 	}
@@ -132,14 +173,14 @@ func canonicalDomain(domain string) (string, error) {
 		return "", ErrEmail
 	}
 	labels := strings.Split(ascii, ".")
-	if len(labels) < 2 || slices.Contains(labels, "") {
+	if slices.Contains(labels, "") || isNumber(labels[len(labels)-1]) {
 		return "", ErrEmail
-	}
-	if top := labels[len(labels)-1]; strings.Trim(top, "0123456789") == "" {
-		return "", ErrEmail // an IPv4 address, not a name
 	}
 	return ascii, nil
 }
+
+// isNumber reports whether a name's last label makes it an IPv4 address.
+func isNumber(label string) bool { return strings.Trim(label, "0123456789") == "" }
 
 // registrationDomain maps as a browser's address bar does (UTS #46,
 // non-transitional) and then checks as strictly as a registry.

@@ -4,7 +4,14 @@
 // and only if they do.
 //
 //	signup         carry a sign-up out at the provider; snoozes until done
+//	resend         send the enrolment mail again
+//	notice         tell the owner of a registered address of a sign-up with it
+//	reconcile      mend what the others have left; every 15 s, one replica
 //	housekeeping   remove what has expired; every ten minutes, one replica
+//
+// A job that fails by its own fault, ten times or by its nature, is parked: it
+// is cancelled, with its errors, and an operator is told. That the database is
+// away is no job's fault and is never counted.
 //
 // Jobs of a process that died are handed back as soon as another notices that
 // it is gone: on Postgres each process holds an advisory lock as a sign of

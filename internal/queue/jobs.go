@@ -10,6 +10,38 @@ import (
 	"github.com/portico-id/portico/internal/signup"
 )
 
+// The queues. Each has workers of its own, so that slow calls in one do not
+// keep the others waiting.
+const (
+	signupQueue = river.QueueDefault
+	resendQueue = "resend"
+	mailQueue   = "mail"
+	upkeepQueue = "upkeep"
+)
+
+// The workers of the queues beside the sign-ups', of one replica.
+const (
+	resendWorkers = 4
+	mailWorkers   = 4
+	upkeepWorkers = 2
+)
+
+// carry does for a sign-up what can be done now and returns when to call
+// again, or zero when nothing is left to do.
+type carry func(ctx context.Context, id signup.ID) (again time.Duration, err error)
+
+// work turns a wish to be called again into a snooze, which uses no attempt up.
+func (c carry) work(ctx context.Context, id string) error {
+	again, err := c(ctx, signup.ID(id))
+	if err != nil {
+		return parked(err)
+	}
+	if again > 0 {
+		return river.JobSnooze(again)
+	}
+	return nil
+}
+
 // signupArgs are the arguments of a signup job. They name rows and hold no
 // personal data, so the queue's tables need no care of their own.
 type signupArgs struct {
@@ -22,20 +54,72 @@ func (signupArgs) Kind() string { return "signup" }
 type signupWorker struct {
 	river.WorkerDefaults[signupArgs]
 
-	carry func(ctx context.Context, id signup.ID) (time.Duration, error)
+	carry carry
 }
 
-// Work carries the sign-up out. A wish to be called again is a snooze, which
-// uses no attempt up.
+// Work carries the sign-up out.
 func (w *signupWorker) Work(ctx context.Context, job *river.Job[signupArgs]) error {
-	again, err := w.carry(ctx, signup.ID(job.Args.SignupID))
-	if err != nil {
-		return err
-	}
-	if again > 0 {
-		return river.JobSnooze(again)
-	}
-	return nil
+	return w.carry.work(ctx, job.Args.SignupID)
+}
+
+// resendArgs are the arguments of a resend job.
+type resendArgs struct {
+	SignupID string `json:"signup_id"`
+}
+
+// Kind is the job's name in the database.
+func (resendArgs) Kind() string { return "resend" }
+
+// InsertOpts says where the job waits.
+func (resendArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: resendQueue} }
+
+type resendWorker struct {
+	river.WorkerDefaults[resendArgs]
+
+	carry carry
+}
+
+// Work sends the enrolment mail again.
+func (w *resendWorker) Work(ctx context.Context, job *river.Job[resendArgs]) error {
+	return w.carry.work(ctx, job.Args.SignupID)
+}
+
+// noticeArgs are the arguments of a notice job.
+type noticeArgs struct {
+	SignupID string `json:"signup_id"`
+}
+
+// Kind is the job's name in the database.
+func (noticeArgs) Kind() string { return "notice" }
+
+// InsertOpts says where the job waits.
+func (noticeArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: mailQueue} }
+
+type noticeWorker struct {
+	river.WorkerDefaults[noticeArgs]
+
+	carry carry
+}
+
+// Work tells the owner of an address of a sign-up with it.
+func (w *noticeWorker) Work(ctx context.Context, job *river.Job[noticeArgs]) error {
+	return w.carry.work(ctx, job.Args.SignupID)
+}
+
+type reconcileArgs struct{}
+
+// Kind is the job's name in the database.
+func (reconcileArgs) Kind() string { return "reconcile" }
+
+type reconcileWorker struct {
+	river.WorkerDefaults[reconcileArgs]
+
+	reconcile func(ctx context.Context) error
+}
+
+// Work mends what the other jobs have left.
+func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[reconcileArgs]) error {
+	return w.reconcile(ctx)
 }
 
 type housekeepingArgs struct{}
@@ -54,12 +138,23 @@ func (w *housekeepingWorker) Work(ctx context.Context, _ *river.Job[housekeeping
 	return w.housekeep(ctx)
 }
 
-// housekeeping runs every ten minutes on whichever replica leads.
-func housekeeping() *river.PeriodicJob {
-	return river.NewPeriodicJob(river.PeriodicInterval(10*time.Minute),
-		func() (river.JobArgs, *river.InsertOpts) {
-			return housekeepingArgs{}, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByPeriod: 10 * time.Minute}}
+// The times between two of a periodic job.
+const (
+	reconcileEvery    = 15 * time.Second
+	housekeepingEvery = 10 * time.Minute
+)
+
+// periodic are the jobs that run every so often, on one replica: the leader
+// inserts them, and one in a period counts.
+func periodic() []*river.PeriodicJob {
+	every := func(period time.Duration, args river.JobArgs) *river.PeriodicJob {
+		return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
+			return args, &river.InsertOpts{
+				Queue: upkeepQueue, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByPeriod: period},
+			}
 		}, &river.PeriodicJobOpts{RunOnStart: true})
+	}
+	return []*river.PeriodicJob{every(reconcileEvery, reconcileArgs{}), every(housekeepingEvery, housekeepingArgs{})}
 }
 
 // retryPolicy is for errors of ours, which end when the database is back:

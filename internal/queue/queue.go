@@ -38,8 +38,15 @@ const (
 // Handlers are what the jobs do.
 type Handlers struct {
 	// CarrySignup does for the sign-up what can be done now and returns when
-	// to call again, or zero when nothing is left to do.
+	// to call again, or zero when nothing is left to do. A *ParkError says
+	// that nothing ever can be; any other error has it called again.
 	CarrySignup func(ctx context.Context, id signup.ID) (again time.Duration, err error)
+	// Resend does the same for the wish for another enrolment mail.
+	Resend func(ctx context.Context, id signup.ID) (again time.Duration, err error)
+	// Notify does the same for telling the owner of the address.
+	Notify func(ctx context.Context, id signup.ID) (again time.Duration, err error)
+	// Reconcile mends what the others have left.
+	Reconcile func(ctx context.Context) error
 	// Housekeep removes what has expired.
 	Housekeep func(ctx context.Context) error
 }
@@ -48,7 +55,7 @@ type Handlers struct {
 type Config struct {
 	DB      *sql.DB
 	Pool    *pgxpool.Pool // nil on SQLite
-	Workers int           // jobs under way at once
+	Workers int           // sign-ups under way at once
 	Log     *slog.Logger
 }
 
@@ -91,9 +98,22 @@ func New(config Config) (*Queue, error) {
 // EnqueueSignup inserts the job that carries the sign-up out. It exists when,
 // and only when, tx commits.
 func (q *Queue) EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error {
-	_, err := q.inserter.InsertTx(ctx, tx, signupArgs{SignupID: string(id)}, nil)
-	if err != nil {
-		return fmt.Errorf("enqueue sign-up: %w", err)
+	return q.enqueue(ctx, tx, signupArgs{SignupID: string(id)})
+}
+
+// EnqueueResend inserts the job that sends the enrolment mail again.
+func (q *Queue) EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	return q.enqueue(ctx, tx, resendArgs{SignupID: string(id)})
+}
+
+// EnqueueNotice inserts the job that tells the owner of the sign-up's address.
+func (q *Queue) EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	return q.enqueue(ctx, tx, noticeArgs{SignupID: string(id)})
+}
+
+func (q *Queue) enqueue(ctx context.Context, tx *sql.Tx, args river.JobArgs) error {
+	if _, err := q.inserter.InsertTx(ctx, tx, args, nil); err != nil {
+		return fmt.Errorf("enqueue %s: %w", args.Kind(), err)
 	}
 	return nil
 }
@@ -104,18 +124,27 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	ctx = context.WithoutCancel(ctx)
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &signupWorker{carry: handlers.CarrySignup})
+	river.AddWorker(workers, &resendWorker{carry: handlers.Resend})
+	river.AddWorker(workers, &noticeWorker{carry: handlers.Notify})
+	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})
 	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})
 	settings := &river.Config{
-		ID:                   q.id,
-		Logger:               q.config.Log,
-		Workers:              workers,
-		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: q.config.Workers}},
+		ID:           q.id,
+		Logger:       q.config.Log,
+		Workers:      workers,
+		ErrorHandler: poison{log: q.config.Log},
+		Queues: map[string]river.QueueConfig{
+			signupQueue: {MaxWorkers: q.config.Workers},
+			resendQueue: {MaxWorkers: resendWorkers},
+			mailQueue:   {MaxWorkers: mailWorkers},
+			upkeepQueue: {MaxWorkers: upkeepWorkers},
+		},
 		FetchCooldown:        fetchCooldown,
 		JobTimeout:           jobLimit,
 		RescueStuckJobsAfter: rescueAfter,
 		MaxAttempts:          maxAttempts,
 		RetryPolicy:          retryPolicy{},
-		PeriodicJobs:         []*river.PeriodicJob{housekeeping()},
+		PeriodicJobs:         periodic(),
 	}
 	owner := q.id
 	if q.config.Pool == nil {

@@ -2,24 +2,34 @@ package signup
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/invitation"
+	"github.com/portico-id/portico/internal/ratelimit"
 )
 
-// ErrNotFound says that no sign-up has the receipt.
-var ErrNotFound = errors.New("no sign-up has this receipt")
+var (
+	// ErrNotFound says that no sign-up has the receipt.
+	ErrNotFound = errors.New("no sign-up has this receipt")
+	// ErrClosed says that nobody may sign up.
+	ErrClosed = errors.New("sign-up is closed")
+	// ErrInvitationMissing says that only the invited may sign up.
+	ErrInvitationMissing = errors.New("an invitation code is needed")
+	// ErrNotInvited says that there is no enrolment mail to send again: the
+	// sign-up has not come so far, or further.
+	ErrNotInvited = errors.New("the sign-up is not waiting for its enrolment")
+)
 
 // ID names a sign-up inside Portico: a UUIDv7.
 type ID string
 
-// Kind says whether a sign-up made its user or met one.
+// Kind says whether a sign-up made its user or met one. It is empty until the
+// sign-up's job has found out.
 type Kind string
 
 // The kinds of sign-ups.
@@ -28,45 +38,15 @@ const (
 	Duplicate Kind = "duplicate"
 )
 
-// Status is what the holder of a receipt may know. The words are the contract's.
-type Status string
+// Mode says who may sign up.
+type Mode string
 
-// The statuses of a sign-up.
+// The modes.
 const (
-	Received Status = "received"
-	Invited  Status = "invited"
-	Active   Status = "active"
-	Failed   Status = "failed"
+	Open       Mode = "open"   // anyone
+	InviteOnly Mode = "invite" // who has an invitation code
+	Closed     Mode = "closed" // nobody
 )
-
-// receiptBytes is 128 bits: enough that receipts cannot be guessed (ASVS 11.5.1).
-const receiptBytes = 16
-
-var receiptText = base64.RawURLEncoding.Strict()
-
-// Receipt names a sign-up to the app that made it, and to nobody else.
-type Receipt string
-
-// Hash is what is stored of a receipt.
-type Hash [sha256.Size]byte
-
-// Hash returns what is stored of the receipt. It returns ErrNotFound for text
-// that cannot be a receipt.
-func (r Receipt) Hash() (Hash, error) {
-	// The length is checked in its text as well: the decoder passes over line
-	// breaks, and one receipt has one spelling.
-	raw, err := receiptText.DecodeString(string(r))
-	if err != nil || len(raw) != receiptBytes || len(r) != receiptText.EncodedLen(receiptBytes) {
-		return Hash{}, ErrNotFound
-	}
-	return sha256.Sum256(raw), nil
-}
-
-func newReceipt() Receipt {
-	var raw [receiptBytes]byte
-	_, _ = rand.Read(raw[:]) // never fails: crypto/rand ends the program instead
-	return Receipt(receiptText.EncodeToString(raw[:]))
-}
 
 // Request is a wish to sign up, as it was sent.
 type Request struct {
@@ -74,6 +54,13 @@ type Request struct {
 	DisplayName  string
 	Locale       string
 	TermsVersion string
+	InviteCode   string
+	Challenge    string     // the response of the challenge that the client solved
+	Client       netip.Addr // where the request came from
+	// IdempotencyKey names the request to its sender; empty for none.
+	// Body is what must be the same whenever the key comes again.
+	IdempotencyKey string
+	Body           []byte
 }
 
 // Signup is an accepted sign-up. Times are UTC.
@@ -81,77 +68,179 @@ type Signup struct {
 	Receipt     Receipt
 	Status      Status
 	ResendAfter time.Time // before it the mail is not sent again
+	Replayed    bool      // the sign-up was accepted before, under the same idempotency key
+	Limit       ratelimit.Decision
 }
 
-// Acceptance is what is stored of an accepted sign-up, all or nothing.
+// Acceptance is what is stored of an accepted sign-up, all or nothing. Nothing
+// in it depends on who is registered.
 type Acceptance struct {
 	ID           ID
 	ReceiptHash  Hash
-	User         directory.User // used if the address is new
+	Candidate    directory.UserID // the user's id, if the address is new
+	Email        directory.Email
+	DisplayName  string
 	Locale       string
 	TermsVersion string
 	At           time.Time
+	ResendAfter  time.Time
+	Invitation   *invitation.Hash // to be redeemed; nil where none is needed
+	Key          *StoredKey       // nil without an idempotency key
 }
 
 // Record is a stored sign-up.
 type Record struct {
-	Kind       Kind
-	CreatedAt  time.Time
-	SettledAt  time.Time // zero until its job has done what it could
-	UserStatus directory.Status
+	ID          ID
+	CreatedAt   time.Time
+	SettledAt   time.Time // zero until its job has done what it could
+	ResendAfter time.Time
+	UserStatus  directory.Status // empty until its job has found the user or made one
+	ActivatedAt time.Time        // when the user first had a passkey; zero before
 }
 
 // Store keeps sign-ups. Every method may return directory.ErrUnavailable.
 type Store interface {
-	// AcceptSignup stores the receipt, the user unless someone has the
-	// address, and the job, in one transaction.
+	// AcceptSignup stores the receipt, the candidate, the idempotency key and
+	// the job, and redeems the invitation, in one transaction. It returns
+	// ErrKeyInUse, ErrKeyKnown or invitation.ErrInvalid, and then nothing is
+	// stored.
 	AcceptSignup(ctx context.Context, a Acceptance) error
+	// FindKey returns ErrKeyUnknown when no sign-up has the key, or no longer.
+	FindKey(ctx context.Context, hash Hash, now time.Time) (StoredKey, error)
 	// FindSignup returns ErrNotFound when no sign-up has the receipt.
 	FindSignup(ctx context.Context, hash Hash) (Record, error)
+	// FindSignups returns those of the sign-ups that there are.
+	FindSignups(ctx context.Context, hashes []Hash) (map[Hash]Record, error)
+	// WishResend stores the wish for another mail and its job, unless the last
+	// one is too recent. It reports whether it did.
+	WishResend(ctx context.Context, id ID, at, next time.Time) (bool, error)
 }
 
-// Service accepts sign-ups. Its fields are set before use.
+// Limits decides how often one may ask. ratelimit.Limiter does.
+type Limits interface {
+	Signup(ctx context.Context, client netip.Addr, email, domain string) (ratelimit.Decision, error)
+	Resend(ctx context.Context, client netip.Addr) (ratelimit.Decision, error)
+}
+
+// Challenge tells people from programs. It returns nil when the response is
+// one to a challenge that was solved.
+type Challenge interface {
+	Verify(ctx context.Context, response string, client netip.Addr) error
+}
+
+// LimitedError says that the sender asked too often.
+type LimitedError struct{ Decision ratelimit.Decision }
+
+// Error names the limit.
+func (e *LimitedError) Error() string { return "too many requests: " + e.Decision.Refused }
+
+// Service accepts sign-ups. Its fields are set before use; those that may be
+// nil say so.
 type Service struct {
 	Store       Store
-	ResendAfter time.Duration // how long after a sign-up the mail is not sent again
+	Policy      *directory.Policy // nil takes every well-formed address
+	Limits      Limits            // nil for none
+	Challenge   Challenge         // nil for none
+	Mode        Mode              // empty is Open
+	ResendAfter time.Duration     // between two mails, at least
 	Now         func() time.Time
+
+	waiting waiting
 }
 
 // Accept stores the sign-up and returns its receipt. When it returns nil the
-// sign-up will not be lost. It returns directory.ErrEmail, or
-// directory.ErrUnavailable, after which it may or may not have been stored.
+// sign-up will not be lost. Whatever it does, it does for a registered address
+// as for any other: it never looks whether there is a user.
+//
+// It returns an error of directory.Policy, a *LimitedError, ErrClosed,
+// ErrInvitationMissing, invitation.ErrInvalid, an error of the challenge,
+// ErrKeyReused or ErrKeyInUse, or directory.ErrUnavailable, after which it may
+// or may not have been stored.
 func (s *Service) Accept(ctx context.Context, r Request) (Signup, error) {
-	email, err := directory.ParseEmail(r.Email)
+	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
+	var key *StoredKey
+	if r.IdempotencyKey != "" {
+		replayed, err := s.replay(ctx, r, now)
+		if !errors.Is(err, ErrKeyUnknown) {
+			return replayed, err
+		}
+	}
+	email, err := s.Policy.Parse(r.Email)
 	if err != nil {
 		return Signup{}, err
 	}
-	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
+	limit, code, err := s.admit(ctx, r, email)
+	if err != nil {
+		return Signup{Limit: limit}, err
+	}
 	receipt := newReceipt()
 	hash, err := receipt.Hash()
 	if err != nil {
 		return Signup{}, err
 	}
-	id := directory.NewUserID()
+	resendAfter := s.nextResend(now)
+	if r.IdempotencyKey != "" {
+		if key, err = seal(r, receipt, now, resendAfter); err != nil {
+			return Signup{}, err
+		}
+	}
 	err = s.Store.AcceptSignup(ctx, Acceptance{
-		ID:          ID(uuid.Must(uuid.NewV7()).String()),
-		ReceiptHash: hash,
-		User: directory.User{
-			ID:          id,
-			ExternalID:  directory.ExternalID(id),
-			Email:       email,
-			DisplayName: r.DisplayName,
-			Status:      directory.Received,
-			CreatedAt:   now,
-			UpdatedAt:   now,
-		},
+		ID:           ID(uuid.Must(uuid.NewV7()).String()),
+		ReceiptHash:  hash,
+		Candidate:    directory.NewUserID(),
+		Email:        email,
+		DisplayName:  r.DisplayName,
 		Locale:       r.Locale,
 		TermsVersion: r.TermsVersion,
 		At:           now,
+		ResendAfter:  resendAfter,
+		Invitation:   code,
+		Key:          key,
 	})
-	if err != nil {
-		return Signup{}, err
+	if errors.Is(err, ErrKeyKnown) { // accepted while we were on our way
+		return s.replay(ctx, r, now)
 	}
-	return Signup{Receipt: receipt, Status: Received, ResendAfter: s.resendAfter(now)}, nil
+	if err != nil {
+		return Signup{Limit: limit}, err
+	}
+	return Signup{Receipt: receipt, Status: Received, ResendAfter: resendAfter, Limit: limit}, nil
+}
+
+// admit asks everything that may refuse a sign-up whatever is registered: the
+// cheapest first, and the challenge, whose response can be used once, last. It
+// returns the invitation to redeem, nil where none is needed.
+func (s *Service) admit(ctx context.Context, r Request, email directory.Email) (limit ratelimit.Decision, code *invitation.Hash, err error) {
+	if s.Limits != nil {
+		limit, err = s.Limits.Signup(ctx, r.Client, email.Canonical(), email.Domain())
+		if err == nil && !limit.Allowed {
+			err = &LimitedError{limit}
+		}
+	}
+	if err == nil {
+		code, err = s.invited(r)
+	}
+	if err == nil && s.Challenge != nil {
+		err = s.Challenge.Verify(ctx, r.Challenge, r.Client)
+	}
+	return limit, code, err
+}
+
+// invited returns the hash of the invitation to redeem.
+func (s *Service) invited(r Request) (*invitation.Hash, error) {
+	switch {
+	case s.Mode == Closed:
+		return nil, ErrClosed
+	case s.Mode != InviteOnly:
+		return nil, nil //nolint:nilnil // nothing to redeem
+	case r.InviteCode == "":
+		return nil, ErrInvitationMissing
+	}
+	code, err := invitation.ParseCode(r.InviteCode)
+	if err != nil {
+		return nil, invitation.ErrInvalid
+	}
+	hash := code.Hash()
+	return &hash, nil
 }
 
 // Status returns the sign-up as it stands. It returns ErrNotFound, or
@@ -165,37 +254,51 @@ func (s *Service) Status(ctx context.Context, receipt Receipt) (Signup, error) {
 	if err != nil {
 		return Signup{}, err
 	}
-	return Signup{
-		Receipt:     receipt,
-		Status:      record.status(),
-		ResendAfter: s.resendAfter(record.CreatedAt),
-	}, nil
+	return s.shown(receipt, record), nil
 }
 
-// resendAfter is a whole second, so that every answer has the same length.
-func (s *Service) resendAfter(accepted time.Time) time.Time {
-	return accepted.Add(s.ResendAfter).UTC().Truncate(time.Second)
+func (s *Service) shown(receipt Receipt, record Record) Signup {
+	return Signup{Receipt: receipt, Status: record.status(s.Now()), ResendAfter: record.ResendAfter}
 }
 
-// status is what the holder of the receipt may know.
-func (r Record) status() Status {
-	if r.Kind == Duplicate {
-		if r.SettledAt.IsZero() {
-			return Received
+// Resend takes the wish for another enrolment mail. What comes of it depends
+// on the user, and the answer does not. It returns ErrNotFound, ErrNotInvited,
+// a *LimitedError, or directory.ErrUnavailable.
+func (s *Service) Resend(ctx context.Context, receipt Receipt, client netip.Addr) (Signup, error) {
+	hash, err := receipt.Hash()
+	if err != nil {
+		return Signup{}, err
+	}
+	var limit ratelimit.Decision
+	if s.Limits != nil {
+		if limit, err = s.Limits.Resend(ctx, client); err != nil {
+			return Signup{}, err
 		}
-		return Invited
+		if !limit.Allowed {
+			return Signup{Limit: limit}, &LimitedError{limit}
+		}
 	}
-	switch r.UserStatus {
-	case directory.Received, directory.Provisioning:
-		return Received
-	case directory.Failed, directory.Conflict:
-		return Failed
-	case directory.Active:
-		return Active
-	case directory.Invited, directory.Suspended, directory.Deleting, directory.Deleted:
-		// What became of the user later is the user's business.
-		return Invited
-	default:
-		return Received
+	record, err := s.Store.FindSignup(ctx, hash)
+	if err != nil {
+		return Signup{}, err
 	}
+	now := s.Now().UTC().Truncate(time.Microsecond)
+	if record.status(now) != Invited {
+		return Signup{Limit: limit}, ErrNotInvited
+	}
+	next := s.nextResend(now)
+	wished, err := s.Store.WishResend(ctx, record.ID, now, next)
+	if err != nil {
+		return Signup{}, err
+	}
+	if !wished {
+		wait := max(record.ResendAfter.Sub(now), time.Second)
+		return Signup{Limit: limit}, &LimitedError{ratelimit.Decision{Refused: "resend", RetryAfter: wait}}
+	}
+	return Signup{Receipt: receipt, Status: Invited, ResendAfter: next, Limit: limit}, nil
+}
+
+// nextResend is a whole second, so that every answer has the same length.
+func (s *Service) nextResend(now time.Time) time.Time {
+	return now.Add(s.ResendAfter).UTC().Truncate(time.Second)
 }

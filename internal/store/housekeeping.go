@@ -6,8 +6,8 @@ import (
 )
 
 // PurgeExpired removes at most limit rows of each kind that have been of no
-// use since before: sessions past their absolute end and marks of flows that
-// can no longer be opened. It returns how many it removed; as many as limit
+// use since before: sessions past their absolute end, marks of flows that can
+// no longer be opened, and idempotency keys that are forgotten. It returns how many it removed; as many as limit
 // means that there may be more.
 func (s *Store) PurgeExpired(ctx context.Context, before time.Time, limit int) (int, error) {
 	args := map[string]any{"before": storedTime(before), "limit": limit}
@@ -21,5 +21,10 @@ func (s *Store) PurgeExpired(ctx context.Context, before time.Time, limit int) (
 	if flows.Error != nil {
 		return 0, translate(flows.Error)
 	}
-	return int(max(sessions.RowsAffected, flows.RowsAffected)), nil
+	keys := s.db.WithContext(ctx).Exec(`DELETE FROM idempotency_keys WHERE key_hash IN (
+		SELECT key_hash FROM idempotency_keys WHERE expires_at < @before ORDER BY expires_at LIMIT @limit)`, args)
+	if keys.Error != nil {
+		return 0, translate(keys.Error)
+	}
+	return int(max(sessions.RowsAffected, flows.RowsAffected, keys.RowsAffected)), nil
 }

@@ -6,62 +6,141 @@ import (
 	"time"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/signup"
 )
 
 // FindSubject returns provision.ErrNotFound when there is no such sign-up.
 func (s *Store) FindSubject(ctx context.Context, id signup.ID) (provision.Subject, error) {
-	var receipt signupRow
 	db := s.db.WithContext(ctx)
-	err := db.Select("user_id", "kind").Where("id = ?", string(id)).Take(&receipt).Error
-	if err == nil {
-		var user userRow
-		// A receipt whose user is gone compares as NULL, and finds nobody.
-		if err = db.Where("id = ?", receipt.UserID).Take(&user).Error; err == nil {
-			return user.subject(receipt.Kind), nil
-		}
-	}
+	var receipt signupRow
+	err := db.Where("id = ?", string(id)).Take(&receipt).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return provision.Subject{}, provision.ErrNotFound
 	}
-	return provision.Subject{}, translate(err)
+	if err != nil {
+		return provision.Subject{}, translate(err)
+	}
+	if receipt.UserID == nil {
+		return receipt.subject(nil), nil
+	}
+	var user userRow
+	if err := db.Where("id = ?", *receipt.UserID).Take(&user).Error; err != nil {
+		return provision.Subject{}, translate(err)
+	}
+	return receipt.subject(&user), nil
 }
 
-// BeginAttempt records that attempt+1 is about to be sent, unless another
-// worker has begun it. It reports whether it did.
-func (s *Store) BeginAttempt(ctx context.Context, id directory.UserID, attempt int, ambiguousUntil time.Time) (bool, error) {
-	return s.moveUser(ctx, id, &attempt, map[string]any{
-		"status":                    string(directory.Provisioning),
-		"provision_attempt":         attempt + 1,
-		"provision_ambiguous_until": storedTime(ambiguousUntil),
+// Enlist gives the sign-up its user: the one who has the address, or a new one
+// made of the candidate, who is forgotten then. It returns
+// provision.ErrNotFound when there is no such sign-up.
+func (s *Store) Enlist(ctx context.Context, id signup.ID, at time.Time) (provision.Subject, error) {
+	var subject provision.Subject
+	err := s.transact(ctx, func(tx *gorm.DB) error {
+		var receipt signupRow
+		// The lock orders two workers with one sign-up.
+		err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = ?", string(id)).Take(&receipt).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return provision.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		var user userRow
+		if receipt.UserID != nil { // another worker was quicker
+			err = tx.Where("id = ?", *receipt.UserID).Take(&user).Error
+			subject = receipt.subject(&user)
+			return err
+		}
+		kind, user, err := enlist(tx, receipt, at)
+		if err != nil {
+			return err
+		}
+		named := string(kind)
+		err = tx.Model(&signupRow{}).Where("id = ?", receipt.ID).Updates(map[string]any{
+			"user_id": user.ID, "kind": named,
+			"candidate_id": nil, "email": nil, "email_canonical": nil, "display_name": nil,
+		}).Error
+		if err != nil {
+			return err
+		}
+		receipt.UserID, receipt.Kind = &user.ID, &named
+		subject = receipt.subject(&user)
+		failpoint.Here("enlist.before_commit")
+		return nil
 	})
+	if err != nil {
+		return provision.Subject{}, err
+	}
+	failpoint.Here("enlist.after_commit")
+	return subject, nil
+}
+
+// enlist makes the candidate a user, unless someone has the address. Of two
+// with one address the second waits here for the first to commit, and then
+// finds its row.
+func enlist(tx *gorm.DB, receipt signupRow, at time.Time) (signup.Kind, userRow, error) {
+	user := receipt.candidate(at)
+	var conflicts clause.Expression = clause.OnConflict{
+		Columns:   []clause.Column{{Name: "email_canonical"}},
+		DoNothing: true,
+	}
+	if failpoint.Seeded(failpoint.SelectUnique) {
+		var n int64
+		if err := tx.Model(&userRow{}).Where("email_canonical = ?", user.EmailCanonical).Count(&n).Error; err != nil {
+			return "", userRow{}, err
+		}
+		if conflicts = (clause.OnConflict{}); n > 0 {
+			conflicts = clause.OnConflict{DoNothing: true}
+			user.ID = "00000000-0000-0000-0000-000000000000"
+		}
+	}
+	inserted := tx.Clauses(conflicts).Create(&user)
+	if inserted.Error != nil {
+		return "", userRow{}, inserted.Error
+	}
+	if inserted.RowsAffected == 0 {
+		var owner userRow
+		err := tx.Where("email_canonical = ?", user.EmailCanonical).Take(&owner).Error
+		return signup.Duplicate, owner, err
+	}
+	return signup.New, user, audit(tx, transition{
+		at: at, user: user.ID, signup: receipt.ID, to: directory.Received,
+	})
+}
+
+// BeginAttempt records that another create is about to be sent, unless another
+// worker has begun it. It reports whether it did.
+func (s *Store) BeginAttempt(ctx context.Context, subject provision.Subject, ambiguousUntil, at time.Time) (bool, error) {
+	return s.move(ctx, subject, transition{at: at, to: directory.Provisioning, point: "attempt"}, map[string]any{
+		"provision_attempt":         subject.Attempt + 1,
+		"provision_ambiguous_until": storedTime(ambiguousUntil),
+		"enrolment_mail_at":         storedTime(at), // which a create sends
+	}, sameAttempt)
 }
 
 // Postpone records why the attempt did not settle the user.
-func (s *Store) Postpone(ctx context.Context, id directory.UserID, attempt int, ambiguousUntil time.Time, class string) (bool, error) {
-	var until *time.Time
-	if !ambiguousUntil.IsZero() {
-		stored := storedTime(ambiguousUntil)
-		until = &stored
-	}
-	return s.moveUser(ctx, id, &attempt, map[string]any{
-		"provision_ambiguous_until":  until,
-		"provision_last_error_class": class,
-	})
+func (s *Store) Postpone(ctx context.Context, subject provision.Subject, p provision.Postponement) (bool, error) {
+	return s.move(ctx, subject, transition{at: p.At, to: subject.User.Status}, map[string]any{
+		"provision_attempt":          p.Attempt,
+		"provision_ambiguous_until":  storedTimeOrNull(p.AmbiguousUntil),
+		"provision_last_error_class": p.Class,
+	}, sameAttempt)
 }
 
 // Invite records that the provider has the user, and under which id. The id is
 // written once: a user who has one is not touched. It returns
 // provision.ErrInternalIDTaken when another user here has that id.
-func (s *Store) Invite(ctx context.Context, id directory.UserID, internalID directory.InternalID) (bool, error) {
-	moved, err := s.moveUser(ctx, id, nil, map[string]any{
-		"status":                     string(directory.Invited),
+func (s *Store) Invite(ctx context.Context, subject provision.Subject, internalID directory.InternalID, at time.Time) (bool, error) {
+	moved, err := s.move(ctx, subject, transition{at: at, to: directory.Invited, point: "invite"}, map[string]any{
 		"internal_id":                string(internalID),
 		"provision_ambiguous_until":  nil,
 		"provision_last_error_class": nil,
+		"check_at":                   storedTime(at.Add(firstCheck)),
 	})
 	if violates(err, "users_internal_id_key") {
 		return false, provision.ErrInternalIDTaken
@@ -69,33 +148,69 @@ func (s *Store) Invite(ctx context.Context, id directory.UserID, internalID dire
 	return moved, err
 }
 
+// firstCheck is when an invited user is first looked at.
+const firstCheck = 15 * time.Second
+
 // Refuse ends provisioning in status failed or conflict.
-func (s *Store) Refuse(ctx context.Context, id directory.UserID, status directory.Status, class string) (bool, error) {
-	return s.moveUser(ctx, id, nil, map[string]any{
-		"status":                     string(status),
+func (s *Store) Refuse(ctx context.Context, subject provision.Subject, status directory.Status, class string, at time.Time) (bool, error) {
+	return s.move(ctx, subject, transition{at: at, to: status, class: class, point: "invite"}, map[string]any{
 		"provision_ambiguous_until":  nil,
 		"provision_last_error_class": class,
 	})
 }
 
-// moveUser changes a user who is still to be provisioned, and at that attempt
-// where one is given. It reports whether there was one.
-func (s *Store) moveUser(ctx context.Context, id directory.UserID, attempt *int, change map[string]any) (bool, error) {
-	change["updated_at"] = storedTime(s.db.NowFunc())
-	query := s.db.WithContext(ctx).Model(&userRow{}).
-		Where("id = ?", string(id)).
-		Where("status IN ?", inProvisioning()).
-		Where("internal_id IS NULL")
-	if attempt != nil {
-		query = query.Where("provision_attempt = ?", *attempt)
+// condition narrows the users that a move finds.
+type condition func(query *gorm.DB, s *Store, subject provision.Subject) *gorm.DB
+
+// sameAttempt holds while no other worker has begun or postponed an attempt.
+// The end of the quarantine tells two attempts of one number apart: one that
+// did not count is made again.
+func sameAttempt(query *gorm.DB, s *Store, subject provision.Subject) *gorm.DB {
+	return query.Where("provision_attempt = ?", subject.Attempt).
+		Where("provision_ambiguous_until IS NOT DISTINCT FROM "+s.cast("timestamptz"), storedTimeOrNull(subject.AmbiguousUntil))
+}
+
+// move changes a user who is as the subject says and is still to be
+// provisioned, and writes the audit's line if their status changes with it. It
+// reports whether there was one.
+func (s *Store) move(
+	ctx context.Context, subject provision.Subject, t transition, change map[string]any, conditions ...condition,
+) (moved bool, err error) {
+	t.user, t.signup, t.from = string(subject.User.ID), string(subject.Signup), subject.User.Status
+	change["status"] = string(t.to)
+	change["updated_at"] = storedTime(t.at)
+	err = s.transact(ctx, func(tx *gorm.DB) error {
+		query := tx.Model(&userRow{}).
+			Where("id = ?", t.user).Where("status = ?", string(t.from)).Where("internal_id IS NULL")
+		for _, holds := range conditions {
+			query = holds(query, s, subject)
+		}
+		updated := query.Updates(change)
+		if moved = updated.RowsAffected == 1; updated.Error != nil || !moved || t.from == t.to {
+			return updated.Error
+		}
+		if err := audit(tx, t); err != nil {
+			return err
+		}
+		if t.point != "" {
+			failpoint.Here(t.point + ".before_commit")
+		}
+		return nil
+	})
+	if moved && err == nil && t.point != "" {
+		failpoint.Here(t.point + ".after_commit")
 	}
-	moved := query.Updates(change)
-	return moved.RowsAffected == 1, translate(moved.Error)
+	return moved && err == nil, err
 }
 
 // Settle records that nothing is left to do for the sign-up.
 func (s *Store) Settle(ctx context.Context, id signup.ID, at time.Time) error {
-	return translate(s.db.WithContext(ctx).Model(&signupRow{}).
+	failpoint.Here("settle.before_commit")
+	err := s.db.WithContext(ctx).Model(&signupRow{}).
 		Where("id = ?", string(id)).Where("settled_at IS NULL").
-		Update("settled_at", storedTime(at)).Error)
+		Update("settled_at", storedTime(at)).Error
+	if err == nil {
+		failpoint.Here("settle.after_commit")
+	}
+	return translate(err)
 }

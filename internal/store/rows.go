@@ -23,6 +23,11 @@ type userRow struct {
 	ProvisionAttempt        int        `gorm:"column:provision_attempt"`
 	ProvisionAmbiguousUntil *time.Time `gorm:"column:provision_ambiguous_until"`
 	ProvisionLastErrorClass *string    `gorm:"column:provision_last_error_class"`
+	ActivatedAt             *time.Time `gorm:"column:activated_at"`
+	EnrolmentMailAt         *time.Time `gorm:"column:enrolment_mail_at"`
+	NoticeAt                *time.Time `gorm:"column:notice_at"`
+	NoticeSentAt            *time.Time `gorm:"column:notice_sent_at"`
+	CheckAt                 *time.Time `gorm:"column:check_at"`
 	CreatedAt               time.Time  `gorm:"column:created_at"`
 	UpdatedAt               time.Time  `gorm:"column:updated_at;autoUpdateTime:false"`
 }
@@ -60,39 +65,100 @@ func (r userRow) user() directory.User {
 	}
 }
 
-func (r userRow) subject(kind string) provision.Subject {
-	s := provision.Subject{User: r.user(), Kind: signup.Kind(kind), Attempt: r.ProvisionAttempt}
-	if r.ProvisionAmbiguousUntil != nil {
-		s.AmbiguousUntil = r.ProvisionAmbiguousUntil.UTC()
-	}
-	return s
-}
-
 // signupRow is a row of signups.
 type signupRow struct {
-	ID           string     `gorm:"column:id;primaryKey"`
-	ReceiptHash  []byte     `gorm:"column:receipt_hash"`
-	UserID       *string    `gorm:"column:user_id"`
-	Kind         string     `gorm:"column:kind"`
-	Locale       string     `gorm:"column:locale"`
-	TermsVersion string     `gorm:"column:terms_version"`
-	CreatedAt    time.Time  `gorm:"column:created_at"`
-	SettledAt    *time.Time `gorm:"column:settled_at"`
+	ID             string     `gorm:"column:id;primaryKey"`
+	ReceiptHash    []byte     `gorm:"column:receipt_hash"`
+	UserID         *string    `gorm:"column:user_id"`
+	Kind           *string    `gorm:"column:kind"`
+	Locale         string     `gorm:"column:locale"`
+	TermsVersion   string     `gorm:"column:terms_version"`
+	CreatedAt      time.Time  `gorm:"column:created_at"`
+	SettledAt      *time.Time `gorm:"column:settled_at"`
+	CandidateID    *string    `gorm:"column:candidate_id"`
+	Email          *string    `gorm:"column:email"`
+	EmailCanonical *string    `gorm:"column:email_canonical"`
+	DisplayName    *string    `gorm:"column:display_name"`
+	InvitationID   *string    `gorm:"column:invitation_id"`
+	ResendAfter    time.Time  `gorm:"column:resend_after"`
+	Resends        int        `gorm:"column:resends"`
 }
 
 func (signupRow) TableName() string { return "signups" }
 
-func rowOfSignup(a signup.Acceptance, userID string, kind signup.Kind) signupRow {
+func rowOfSignup(a signup.Acceptance) signupRow {
+	candidate, typed, canonical := string(a.Candidate), a.Email.String(), a.Email.Canonical()
 	return signupRow{
-		ID:           string(a.ID),
-		ReceiptHash:  a.ReceiptHash[:],
-		UserID:       &userID,
-		Kind:         string(kind),
-		Locale:       a.Locale,
-		TermsVersion: a.TermsVersion,
-		CreatedAt:    storedTime(a.At),
+		ID:             string(a.ID),
+		ReceiptHash:    a.ReceiptHash[:],
+		Locale:         a.Locale,
+		TermsVersion:   a.TermsVersion,
+		CreatedAt:      storedTime(a.At),
+		CandidateID:    &candidate,
+		Email:          &typed,
+		EmailCanonical: &canonical,
+		DisplayName:    &a.DisplayName,
+		ResendAfter:    storedTime(a.ResendAfter),
 	}
 }
+
+// candidate is the user that the sign-up makes if its address is new.
+func (r signupRow) candidate(now time.Time) userRow {
+	at := storedTime(now)
+	return userRow{
+		ID:             orEmpty(r.CandidateID),
+		ExternalID:     orEmpty(r.CandidateID),
+		Email:          orEmpty(r.Email),
+		EmailCanonical: orEmpty(r.EmailCanonical),
+		DisplayName:    orEmpty(r.DisplayName),
+		Status:         string(directory.Received),
+		CreatedAt:      storedTime(r.CreatedAt),
+		UpdatedAt:      at,
+	}
+}
+
+// subject is the sign-up as provisioning sees it, with its user if it has one.
+func (r signupRow) subject(user *userRow) provision.Subject {
+	s := provision.Subject{
+		Signup:     signup.ID(r.ID),
+		Kind:       signup.Kind(orEmpty(r.Kind)),
+		AcceptedAt: r.CreatedAt.UTC(),
+		Locale:     r.Locale,
+		Settled:    r.SettledAt != nil,
+	}
+	if user != nil {
+		s.User = user.user()
+		s.Attempt = user.ProvisionAttempt
+		s.AmbiguousUntil = orZero(user.ProvisionAmbiguousUntil)
+	}
+	return s
+}
+
+// idempotencyKeyRow is a row of idempotency_keys.
+type idempotencyKeyRow struct {
+	KeyHash     []byte    `gorm:"column:key_hash;primaryKey"`
+	Fingerprint []byte    `gorm:"column:fingerprint"`
+	Sealed      []byte    `gorm:"column:sealed"`
+	CreatedAt   time.Time `gorm:"column:created_at"`
+	ExpiresAt   time.Time `gorm:"column:expires_at"`
+}
+
+func (idempotencyKeyRow) TableName() string { return "idempotency_keys" }
+
+// auditRow is a row of audit_events.
+type auditRow struct {
+	ID         string    `gorm:"column:id;primaryKey"`
+	At         time.Time `gorm:"column:at"`
+	Actor      string    `gorm:"column:actor"`
+	Action     string    `gorm:"column:action"`
+	UserID     *string   `gorm:"column:user_id"`
+	SignupID   *string   `gorm:"column:signup_id"`
+	FromStatus *string   `gorm:"column:from_status"`
+	ToStatus   *string   `gorm:"column:to_status"`
+	Class      *string   `gorm:"column:class"`
+}
+
+func (auditRow) TableName() string { return "audit_events" }
 
 // sessionRow is a row of sessions.
 type sessionRow struct {
@@ -131,6 +197,14 @@ func (usedFlowRow) TableName() string { return "used_flows" }
 // compares times as text, which orders them only in one zone.
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
+func storedTimeOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	stored := storedTime(t)
+	return &stored
+}
+
 func orNull(s string) *string {
 	if s == "" {
 		return nil
@@ -143,4 +217,11 @@ func orEmpty(s *string) string {
 		return ""
 	}
 	return *s
+}
+
+func orZero(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
 }

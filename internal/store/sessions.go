@@ -38,7 +38,7 @@ func (s *Store) OpenSession(ctx context.Context, identity directory.Identity, op
 		}
 		if after != before {
 			after.UpdatedAt = opening.Session.CreatedAt
-			if err := tx.Model(&userRow{}).Where("id = ?", row.ID).Updates(signInChange(after)).Error; err != nil {
+			if err := signIn(tx, row, after); err != nil {
 				return err
 			}
 		}
@@ -59,17 +59,29 @@ func (s *Store) OpenSession(ctx context.Context, identity directory.Identity, op
 	return after, nil
 }
 
-// signInChange is what a login may change of a user.
-func signInChange(u directory.User) map[string]any {
-	return map[string]any{
-		"status":                     string(u.Status),
-		"internal_id":                string(u.InternalID),
-		"issuer":                     u.Issuer,
-		"subject":                    u.Subject,
+// signIn stores what a login has changed of a user.
+func signIn(tx *gorm.DB, before userRow, after directory.User) error {
+	change := map[string]any{
+		"status":                     string(after.Status),
+		"internal_id":                string(after.InternalID),
+		"issuer":                     after.Issuer,
+		"subject":                    after.Subject,
 		"provision_ambiguous_until":  nil,
 		"provision_last_error_class": nil,
-		"updated_at":                 storedTime(u.UpdatedAt),
+		"updated_at":                 storedTime(after.UpdatedAt),
 	}
+	if before.ActivatedAt == nil {
+		change["activated_at"] = storedTime(after.UpdatedAt)
+	}
+	if err := tx.Model(&userRow{}).Where("id = ?", before.ID).Updates(change).Error; err != nil {
+		return err
+	}
+	if before.Status == string(after.Status) {
+		return nil
+	}
+	return audit(tx, transition{
+		at: after.UpdatedAt, user: before.ID, actor: actorUser, from: directory.Status(before.Status), to: after.Status,
+	})
 }
 
 func endSessions(tx *gorm.DB, hashes []session.Hash) error {

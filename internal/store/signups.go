@@ -2,75 +2,222 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
+	"hash/fnv"
 	"time"
 
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/signup"
 )
 
-// AcceptSignup stores the receipt, the user unless someone has the address,
-// and the job, in one transaction.
+// AcceptSignup stores the receipt, the candidate, the idempotency key and the
+// job, and redeems the invitation, in one transaction. It reads nothing of who
+// is registered. It returns signup.ErrKeyInUse, signup.ErrKeyKnown or
+// invitation.ErrInvalid, and then nothing is stored.
 func (s *Store) AcceptSignup(ctx context.Context, a signup.Acceptance) error {
-	return s.transact(ctx, func(tx *gorm.DB) error {
-		user := rowOfUser(a.User)
-		kind := signup.New
-		// Of two sign-ups with one address the second waits here for the
-		// first to commit, and then finds its row.
-		inserted := tx.Clauses(clause.OnConflict{
-			Columns:   []clause.Column{{Name: "email_canonical"}},
-			DoNothing: true,
-		}).Create(&user)
-		if inserted.Error != nil {
-			return inserted.Error
-		}
-		userID := user.ID
-		if inserted.RowsAffected == 0 {
-			kind = signup.Duplicate
-			err := tx.Model(&userRow{}).Where("email_canonical = ?", user.EmailCanonical).Select("id").Take(&userID).Error
-			if err != nil {
-				return err
-			}
-		}
-		receipt := rowOfSignup(a, userID, kind)
-		if err := tx.Create(&receipt).Error; err != nil {
+	if failpoint.Seeded(failpoint.CommitRetried) {
+		// As if the commit's answer had been lost and all were done again.
+		first := a
+		first.ID, first.Key = signup.ID(uuid.Must(uuid.NewV7()).String()), nil
+		first.ReceiptHash = sha256.Sum256(a.ReceiptHash[:])
+		if err := s.acceptSignup(ctx, first); err != nil {
 			return err
 		}
+	}
+	return s.acceptSignup(ctx, a)
+}
+
+func (s *Store) acceptSignup(ctx context.Context, a signup.Acceptance) error {
+	enqueue := func(tx *gorm.DB) error {
 		sqltx, err := sqlTx(tx)
 		if err != nil {
 			return err
 		}
 		return s.jobs.EnqueueSignup(ctx, sqltx, a.ID)
+	}
+	err := s.transact(ctx, func(tx *gorm.DB) error {
+		if err := s.rememberKey(tx, a); err != nil {
+			return err
+		}
+		receipt := rowOfSignup(a)
+		if a.Invitation != nil {
+			id, err := redeemInvitation(tx, *a.Invitation, a.Email.Canonical(), a.At)
+			if err != nil {
+				return err
+			}
+			receipt.InvitationID = orNull(string(id))
+		}
+		if err := tx.Create(&receipt).Error; err != nil {
+			return err
+		}
+		if !failpoint.Seeded(failpoint.JobOutsideTransaction) {
+			if err := enqueue(tx); err != nil {
+				return err
+			}
+		}
+		failpoint.Here("accept.before_commit")
+		return nil
 	})
+	if err == nil {
+		failpoint.Here("accept.after_commit")
+	}
+	if err == nil && failpoint.Seeded(failpoint.JobOutsideTransaction) {
+		return s.transact(ctx, enqueue)
+	}
+	return err
 }
+
+// rememberKey stores the sign-up's idempotency key, if it has one. A request
+// with the same key that is under way is not waited for.
+func (s *Store) rememberKey(tx *gorm.DB, a signup.Acceptance) error {
+	if a.Key == nil {
+		return nil
+	}
+	if s.db.Name() == string(Postgres) {
+		var free bool
+		if err := tx.Raw(`SELECT pg_try_advisory_xact_lock(?)`, lockOf(a.Key.Hash)).Scan(&free).Error; err != nil {
+			return err
+		}
+		if !free {
+			return signup.ErrKeyInUse
+		}
+	}
+	row := idempotencyKeyRow{
+		KeyHash:     a.Key.Hash[:],
+		Fingerprint: a.Key.Fingerprint[:],
+		Sealed:      a.Key.Sealed,
+		CreatedAt:   storedTime(a.At),
+		ExpiresAt:   storedTime(a.Key.ExpiresAt),
+	}
+	// One that has expired and was not purged yet makes room.
+	stored := tx.Clauses(clause.OnConflict{
+		Columns:   []clause.Column{{Name: "key_hash"}},
+		DoUpdates: clause.AssignmentColumns([]string{"fingerprint", "sealed", "created_at", "expires_at"}),
+		Where:     clause.Where{Exprs: []clause.Expression{gorm.Expr("idempotency_keys.expires_at <= ?", row.CreatedAt)}},
+	}).Create(&row)
+	if stored.Error == nil && stored.RowsAffected == 0 {
+		return signup.ErrKeyKnown
+	}
+	return stored.Error
+}
+
+// lockOf is the key's advisory lock. Two keys that share one only make one of
+// their senders ask again.
+func lockOf(hash signup.Hash) int64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte("idempotency key"))
+	_, _ = h.Write(hash[:])
+	return int64(h.Sum64()) //nolint:gosec // any 64 bits will do
+}
+
+// FindKey returns signup.ErrKeyUnknown when no sign-up has the key, or no
+// longer.
+func (s *Store) FindKey(ctx context.Context, hash signup.Hash, now time.Time) (signup.StoredKey, error) {
+	var row idempotencyKeyRow
+	err := s.db.WithContext(ctx).
+		Where("key_hash = @hash", map[string]any{"hash": hash[:]}).
+		Where("expires_at > ?", storedTime(now)).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return signup.StoredKey{}, signup.ErrKeyUnknown
+	}
+	if err != nil {
+		return signup.StoredKey{}, translate(err)
+	}
+	return signup.StoredKey{
+		Hash:        hash,
+		Fingerprint: signup.Hash(row.Fingerprint),
+		Sealed:      row.Sealed,
+		ExpiresAt:   row.ExpiresAt.UTC(),
+	}, nil
+}
+
+// signupRecordRow is what a receipt's holder may know the sum of.
+type signupRecordRow struct {
+	ID          string
+	ReceiptHash []byte
+	CreatedAt   time.Time
+	SettledAt   *time.Time
+	ResendAfter time.Time
+	Status      *string
+	ActivatedAt *time.Time
+}
+
+func (r signupRecordRow) record() signup.Record {
+	return signup.Record{
+		ID:          signup.ID(r.ID),
+		CreatedAt:   r.CreatedAt.UTC(),
+		SettledAt:   orZero(r.SettledAt),
+		ResendAfter: r.ResendAfter.UTC(),
+		UserStatus:  directory.Status(orEmpty(r.Status)),
+		ActivatedAt: orZero(r.ActivatedAt),
+	}
+}
+
+const selectSignupRecord = `
+	SELECT s.id, s.receipt_hash, s.created_at, s.settled_at, s.resend_after, u.status, u.activated_at
+	FROM signups s LEFT JOIN users u ON u.id = s.user_id
+	WHERE s.receipt_hash `
 
 // FindSignup returns signup.ErrNotFound when no sign-up has the receipt.
 func (s *Store) FindSignup(ctx context.Context, hash signup.Hash) (signup.Record, error) {
-	var row struct {
-		Kind      string
-		CreatedAt time.Time
-		SettledAt *time.Time
-		Status    string
-	}
-	found := s.db.WithContext(ctx).Raw(`
-		SELECT s.kind, s.created_at, s.settled_at, u.status
-		FROM signups s JOIN users u ON u.id = s.user_id
-		WHERE s.receipt_hash = @hash`, map[string]any{"hash": hash[:]}).Scan(&row)
+	var row signupRecordRow
+	found := s.db.WithContext(ctx).Raw(selectSignupRecord+"= @hash", map[string]any{"hash": hash[:]}).Scan(&row)
 	if found.Error != nil {
 		return signup.Record{}, translate(found.Error)
 	}
 	if found.RowsAffected == 0 {
 		return signup.Record{}, signup.ErrNotFound
 	}
-	record := signup.Record{
-		Kind:       signup.Kind(row.Kind),
-		CreatedAt:  row.CreatedAt.UTC(),
-		UserStatus: directory.Status(row.Status),
+	return row.record(), nil
+}
+
+// findAtOnce bounds the parameters of one statement.
+const findAtOnce = 500
+
+// FindSignups returns those of the sign-ups that there are.
+func (s *Store) FindSignups(ctx context.Context, hashes []signup.Hash) (map[signup.Hash]signup.Record, error) {
+	records := make(map[signup.Hash]signup.Record, len(hashes))
+	for len(hashes) > 0 {
+		chunk := hashes[:min(len(hashes), findAtOnce)]
+		hashes = hashes[len(chunk):]
+		var rows []signupRecordRow
+		in := make([][]byte, len(chunk))
+		for i := range chunk {
+			in[i] = chunk[i][:]
+		}
+		if err := s.db.WithContext(ctx).Raw(selectSignupRecord+"IN ?", in).Scan(&rows).Error; err != nil {
+			return nil, translate(err)
+		}
+		for _, row := range rows {
+			records[signup.Hash(row.ReceiptHash)] = row.record()
+		}
 	}
-	if row.SettledAt != nil {
-		record.SettledAt = row.SettledAt.UTC()
-	}
-	return record, nil
+	return records, nil
+}
+
+// WishResend stores the wish for another mail and its job, unless the last one
+// is too recent. It reports whether it did.
+func (s *Store) WishResend(ctx context.Context, id signup.ID, at, next time.Time) (bool, error) {
+	wished := false
+	err := s.transact(ctx, func(tx *gorm.DB) error {
+		moved := tx.Model(&signupRow{}).
+			Where("id = ?", string(id)).Where("resend_after <= ?", storedTime(at)).
+			Updates(map[string]any{"resend_after": storedTime(next), "resends": gorm.Expr("resends + 1")})
+		if moved.Error != nil || moved.RowsAffected == 0 {
+			return moved.Error
+		}
+		wished = true
+		sqltx, err := sqlTx(tx)
+		if err != nil {
+			return err
+		}
+		return s.jobs.EnqueueResend(ctx, sqltx, id)
+	})
+	return wished && err == nil, err
 }

@@ -7,17 +7,19 @@ import (
 
 	"gorm.io/gorm"
 
-	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
 )
 
 // Jobs enqueues what is to follow a commit, inside the transaction.
 type Jobs interface {
 	EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error
+	EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error
+	EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error
 }
 
 // Store is the directory's rows behind the stores that the domain asks for:
-// signup.Store, provision.Store, session.Store and login.FlowStore.
+// signup.Store, provision.Store, session.Store, login.FlowStore,
+// ratelimit.Store, gate.Store and invitation.Store.
 type Store struct {
 	db   *gorm.DB
 	jobs Jobs
@@ -38,9 +40,4 @@ func sqlTx(tx *gorm.DB) (*sql.Tx, error) {
 		return nil, fmt.Errorf("no transaction beneath GORM's, but %T", tx.Statement.ConnPool)
 	}
 	return t, nil
-}
-
-// inProvisioning are the statuses out of which provisioning moves a user.
-func inProvisioning() []string {
-	return []string{string(directory.Received), string(directory.Provisioning)}
 }

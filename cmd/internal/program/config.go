@@ -14,7 +14,11 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/portico-id/portico/internal/challenge"
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/keyring"
+	"github.com/portico-id/portico/internal/mail"
+	"github.com/portico-id/portico/internal/ratelimit"
 )
 
 // Config is every setting. A field is a flag and, in capitals behind
@@ -30,11 +34,29 @@ type Config struct {
 	DatabaseURL    Secret `help:"postgres://… or sqlite:PATH. SQLite is for trials on one machine." placeholder:"URL" group:"database"`
 	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
 
+	SignupMode          string   `help:"Who may sign up: open (anyone), invite (who has a code of portico invitations) or closed (nobody)." default:"open" group:"signup"`
+	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
+	EmailAllow          []string `help:"Addresses that are admitted whatever else is set, comma-separated: anna@example.com, example.com, *.example.com, admin@*." placeholder:"PATTERN" group:"signup"`
+	EmailBlock          []string `help:"Addresses that are not admitted, in the same form. With * only those of PORTICO_EMAIL_ALLOW are." placeholder:"PATTERN" group:"signup"`
+	EmailDisposable     string   `help:"Throw-away mailboxes: refuse or allow." default:"refuse" group:"signup"`
+	EmailDisposableList string   `help:"File with the domains of throw-away mailboxes, one a line, in place of the list that is built in." placeholder:"PATH" group:"signup"`
+	EmailPlus           string   `help:"Addresses such as anna+tag@example.com: allow, refuse, or fold (the same user as anna@example.com)." default:"allow" group:"signup"`
+	ChallengeURL        string   `name:"challenge-url" help:"Siteverify address of a challenge that each sign-up has to solve: Turnstile's, hCaptcha's, reCAPTCHA's. None by default." placeholder:"URL" group:"signup"`
+	ChallengeSecret     Secret   `help:"The challenge's secret." placeholder:"SECRET" group:"signup"`
+	ChallengeHostnames  []string `help:"Hosts at which the challenge may have been solved, comma-separated." placeholder:"HOST" group:"signup"`
+
+	SMTPURL       Secret `name:"smtp-url" help:"Mail server for telling the owner of a registered address of a sign-up with it: smtp://USER:PASSWORD@HOST:587 or smtps://HOST:465. Without one nobody is told." placeholder:"URL" group:"mail"`
+	MailFrom      string `help:"Sender of those mails. By default no-reply at the host of the public URL." placeholder:"ADDRESS" group:"mail"`
+	MailTemplates string `help:"Folder with templates in place of those that are built in." placeholder:"PATH" group:"mail"`
+	AppName       string `help:"What the app is called in mails. By default the host of the first front-end origin." placeholder:"NAME" group:"mail"`
+
 	BeyondAPI        string        `name:"beyond-api" help:"Generation of Beyond Identity's management API. Only manage-v1 so far." default:"manage-v1" group:"beyond"`
 	BeyondAPIURL     string        `name:"beyond-api-url" help:"Where that API is." default:"https://api.byndid.com" group:"beyond"`
 	BeyondAPIToken   Secret        `name:"beyond-api-token" help:"Its token. From a file, it is read again for every call, so replacing it needs no restart." placeholder:"TOKEN" group:"beyond"`
 	BeyondLookup     string        `help:"Whether users can be looked up by external_id beside manage-v1: v2 or none." default:"v2" group:"beyond"`
 	BeyondQuarantine time.Duration `help:"How long a create whose answer was lost may still take effect. Until then the user is only looked up, not created again." default:"60s" group:"beyond"`
+
+	BeyondRatePerMinute int `help:"Calls a minute that all replicas together make, sign-ups before the rest. 0 for as many as there are: a 429 is obeyed in any case." default:"0" group:"beyond"`
 
 	OIDCIssuer          string `name:"oidc-issuer" help:"The provider's issuer, exactly as it names itself." placeholder:"URL" group:"oidc"`
 	OIDCClientID        string `name:"oidc-client-id" help:"Client id at the provider." placeholder:"ID" group:"oidc"`
@@ -58,6 +80,11 @@ type plan struct {
 	keys    *keyring.Ring
 	proxies []netip.Prefix
 	level   slog.Level
+
+	policy    *directory.Policy
+	limits    ratelimit.Limits
+	challenge *challenge.Verifier // nil without one
+	mailer    *mail.Mailer        // nil without a mail server
 	// warnings are combinations that start but will disappoint.
 	warnings []string
 }
@@ -70,7 +97,7 @@ func setting(name string, err error) error { return fmt.Errorf("%s %w", name, er
 func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
-		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkNetwork,
+		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkNetwork, c.checkSignups, c.checkMail,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

@@ -22,13 +22,10 @@ const (
 //
 //nolint:gochecknoglobals // a table
 var notYet = map[string]string{
-	"PORTICO_RATE_LIMITS": "off",
-	"PORTICO_DOCS":        "false",
+	"PORTICO_DOCS": "false",
 
-	"PORTICO_ADMIN_TOKENS":           "",
-	"PORTICO_BEYOND_RATE_PER_MINUTE": "",
-	"PORTICO_NATIVE_REDIRECT_URIS":   "",
-	"PORTICO_SMTP_URL":               "",
+	"PORTICO_ADMIN_TOKENS":         "",
+	"PORTICO_NATIVE_REDIRECT_URIS": "",
 }
 
 // environment is the PORTICO_ part of the process's environment.

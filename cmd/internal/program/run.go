@@ -26,10 +26,11 @@ func (e *UsageError) Unwrap() error { return e.cause }
 
 // cli is the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve the API and carry sign-ups out, until told to stop."`
-	Migrate migrateCmd `cmd:"" help:"Look after the database's schema."`
-	Check   checkCmd   `cmd:"" help:"Try everything that serve needs: settings, database, provider, API."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve       serveCmd       `cmd:"" help:"Serve the API and carry sign-ups out, until told to stop."`
+	Migrate     migrateCmd     `cmd:"" help:"Look after the database's schema."`
+	Check       checkCmd       `cmd:"" help:"Try everything that serve needs: settings, database, provider, API."`
+	Invitations invitationsCmd `cmd:"" help:"Look after invitations, for sign-up by invitation only."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // streams are where a command writes.
@@ -86,6 +87,8 @@ func groups() []kong.Group {
 	return []kong.Group{
 		{Key: "http", Title: "HTTP"},
 		{Key: "database", Title: "Database"},
+		{Key: "signup", Title: "Who may sign up"},
+		{Key: "mail", Title: "Mails of our own"},
 		{Key: "beyond", Title: "Beyond Identity's management API"},
 		{Key: "oidc", Title: "OpenID Connect"},
 		{Key: "session", Title: "Sessions"},

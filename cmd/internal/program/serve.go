@@ -67,7 +67,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	if err != nil {
 		return err
 	}
-	defer all.beyond.CloseIdle()
+	defer all.close()
 	listeners, err := listen(ctx, config)
 	if err != nil {
 		return err
@@ -174,6 +174,8 @@ func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error 
 	}
 	running.Go(func() { _ = p.login.Run(background) })
 	running.Go(func() { p.sessions.Run(background) })
+	// Long polls end with readiness: their requests would hold the shutdown up.
+	running.Go(func() { p.signups.Run(ctx) })
 	err := p.queue.Start(background, p.handlers())
 	if err == nil {
 		ready.Store(true)

@@ -2,15 +2,20 @@ package program
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/beyondidentity"
+	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/queue"
+	"github.com/portico-id/portico/internal/ratelimit"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -18,7 +23,11 @@ import (
 
 const (
 	// workers is how many sign-ups are carried out at once by one replica.
-	workers = 16
+	workers = 32
+	// callsAtOnce is all that one replica's jobs may have under way.
+	callsAtOnce = workers + 8
+	// mailReplyLimit is how long a mail server may take to answer a letter.
+	mailReplyLimit = time.Minute
 	// callLimit bounds one call to the provider.
 	callLimit = 10 * time.Second
 	// resendAfter is how long after a sign-up its mail is not sent again.
@@ -35,8 +44,11 @@ type parts struct {
 	sessions *session.Service
 	login    *login.RelyingParty
 	carry    *provision.Service
+	signups  *signup.Service
 	api      *api.API
 	beyond   *beyondidentity.Client
+	plan     plan
+	log      *slog.Logger
 }
 
 // wire builds everything from the configuration and an open database. It
@@ -62,24 +74,14 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 		Now:      time.Now,
 		Log:      log,
 	}
-	carry := &provision.Service{
-		Store:      stored,
-		Provider:   beyond,
-		Quarantine: config.BeyondQuarantine,
-		CallLimit:  callLimit,
-		Now:        time.Now,
-		Log:        log,
-	}
-	if config.BeyondLookup == "v2" {
-		carry.Lookup = beyond
-	}
+	signups := newSignups(config, p, stored)
 	served, err := api.New(api.Config{
 		PublicURL:         config.PublicURL,
 		FrontendOrigins:   config.FrontendOrigins,
 		DefaultReturnTo:   config.DefaultReturnTo,
 		InsecureLocalhost: config.AllowInsecureLocalhost,
 		TrustedProxies:    p.proxies,
-		Signups:           &signup.Service{Store: stored, ResendAfter: resendAfter, Now: time.Now},
+		Signups:           signups,
 		Login:             rp,
 		Sessions:          sessions,
 		Now:               time.Now,
@@ -89,8 +91,74 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 		return nil, err
 	}
 	return &parts{
-		db: db, store: stored, queue: q, sessions: sessions, login: rp, carry: carry, api: served, beyond: beyond,
+		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond,
+		carry: newProvision(config, p, stored, q, beyond, log), plan: p, log: log,
 	}, nil
+}
+
+// close closes connections that are not in use.
+func (p *parts) close() {
+	p.beyond.CloseIdle()
+	if p.plan.challenge != nil {
+		p.plan.challenge.CloseIdle()
+	}
+}
+
+func newSignups(config Config, p plan, stored *store.Store) *signup.Service {
+	signups := &signup.Service{
+		Store:       stored,
+		Policy:      p.policy,
+		Mode:        signup.Mode(config.SignupMode),
+		ResendAfter: resendAfter,
+		Now:         time.Now,
+	}
+	if !p.limits.Off() {
+		signups.Limits = &ratelimit.Limiter{Store: stored, Limits: p.limits, Now: time.Now}
+	}
+	if p.challenge != nil {
+		signups.Challenge = p.challenge
+	}
+	return signups
+}
+
+func newProvision(
+	config Config, p plan, stored *store.Store, q *queue.Queue, beyond *beyondidentity.Client, log *slog.Logger,
+) *provision.Service {
+	carry := &provision.Service{
+		Store:    stored,
+		Provider: beyond,
+		Gate: &gate.Gate{
+			Store:     stored,
+			PerMinute: config.BeyondRatePerMinute,
+			Token:     func() string { return fingerprint(config) },
+			Now:       time.Now,
+			Log:       log,
+		},
+		Jobs:       q,
+		Quarantine: config.BeyondQuarantine,
+		CallLimit:  callLimit,
+		MailPause:  resendAfter,
+		Now:        time.Now,
+		Log:        log,
+	}
+	if config.BeyondLookup == "v2" {
+		carry.Lookup = beyond
+	}
+	if p.mailer != nil {
+		carry.Mailer = p.mailer
+	}
+	return carry
+}
+
+// fingerprint names the API's token without giving it away: a part of its
+// hash, with the address that it is for.
+func fingerprint(config Config) string {
+	token, err := config.BeyondAPIToken.Current()
+	if err != nil || token == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(config.BeyondAPIURL + "\x00" + token))
+	return hex.EncodeToString(sum[:8])
 }
 
 func newBeyond(config Config) (*beyondidentity.Client, error) {
@@ -102,7 +170,7 @@ func newBeyond(config Config) (*beyondidentity.Client, error) {
 		},
 		Timeout:   callLimit,
 		UserAgent: "portico/" + version(),
-		MaxConns:  workers,
+		MaxConns:  callsAtOnce,
 	})
 }
 
@@ -126,16 +194,49 @@ func newRelyingParty(config Config, p plan, flows login.FlowStore, log *slog.Log
 // handlers are what the queue's jobs do.
 func (p *parts) handlers() queue.Handlers {
 	return queue.Handlers{
-		CarrySignup: p.carry.Carry,
-		Housekeep: func(ctx context.Context) error {
-			for {
-				// A day's grace lets an operator look at what has ended.
-				purged, err := p.store.PurgeExpired(ctx, time.Now().Add(-24*time.Hour), purgeAtOnce)
-				if err != nil || purged < purgeAtOnce {
-					return err
-				}
-			}
-		},
+		CarrySignup: parking(p.carry.Carry),
+		Resend:      parking(p.carry.Resend),
+		Notify:      parking(p.carry.Notify),
+		Reconcile:   p.logged("reconcile", p.carry.Reconcile),
+		Housekeep:   p.logged("housekeeping", p.housekeep),
+	}
+}
+
+// parking puts a job aside whose sign-up is not there.
+func parking(carry func(context.Context, signup.ID) (time.Duration, error)) func(context.Context, signup.ID) (time.Duration, error) {
+	return func(ctx context.Context, id signup.ID) (time.Duration, error) {
+		again, err := carry(ctx, id)
+		if errors.Is(err, provision.ErrNotFound) {
+			return 0, &queue.ParkError{Cause: err}
+		}
+		return again, err
+	}
+}
+
+// logged says that a periodic job has failed. There is another soon, which is
+// as good as trying this one again.
+func (p *parts) logged(name string, do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := do(ctx); err != nil {
+			p.log.WarnContext(ctx, "periodic job has failed", slog.String("job", name), slog.Any("error", err))
+		}
+		return nil
+	}
+}
+
+// housekeep removes what has expired.
+func (p *parts) housekeep(ctx context.Context) error {
+	for {
+		now := time.Now()
+		// A day's grace lets an operator look at what has ended.
+		purged, err := p.store.PurgeExpired(ctx, now.Add(-24*time.Hour), purgeAtOnce)
+		if err != nil {
+			return err
+		}
+		buckets, err := p.store.PurgeRateLimits(ctx, now, purgeAtOnce)
+		if err != nil || max(purged, buckets) < purgeAtOnce {
+			return err
+		}
 	}
 }
 

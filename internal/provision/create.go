@@ -1,0 +1,214 @@
+package provision
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/portico-id/portico/internal/beyondidentity"
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/failpoint"
+	"github.com/portico-id/portico/internal/gate"
+)
+
+// classInternalIDTaken is the error class of a user who ends in conflict
+// without the provider having refused anything.
+const classInternalIDTaken = beyondidentity.Class("internal_id_taken")
+
+// provision moves the subject's user one step.
+func (s *Service) provision(ctx context.Context, subject Subject) (time.Duration, error) {
+	switch subject.User.Status {
+	case directory.Received, directory.Provisioning:
+	case directory.Invited, directory.Active, directory.Suspended, directory.Failed,
+		directory.Conflict, directory.Deleting, directory.Deleted:
+		return 0, nil
+	}
+	wait := subject.AmbiguousUntil.Sub(s.Now())
+	if failpoint.Seeded("no-quarantine") {
+		wait = 0
+	}
+	if subject.Attempt > 0 && !failpoint.Seeded("no-lookup") && (s.Lookup != nil || wait <= 0) {
+		// An earlier create may have happened. Creating a user sends a mail,
+		// so look before creating another.
+		return s.look(ctx, subject, wait)
+	}
+	if wait > 0 {
+		return wait, nil // without a look-up there is nothing to see before the end
+	}
+	return s.create(ctx, subject)
+}
+
+// look adopts the user whom an earlier create may have made, or creates again
+// when the quarantine is over and there is none.
+func (s *Service) look(ctx context.Context, subject Subject, wait time.Duration) (time.Duration, error) {
+	permit, closed, err := s.admit(ctx, gate.Signup)
+	if err != nil || closed > 0 {
+		return closed, err
+	}
+	failpoint.Here("lookup.before")
+	found, err := s.find(ctx, subject.User.ExternalID)
+	failpoint.Here("lookup.after")
+	permit.Done(ctx, err)
+	switch class := beyondidentity.ClassOf(err); {
+	case class == "":
+		return s.invite(ctx, subject, found)
+	case class == beyondidentity.Duplicate:
+		return s.refuse(ctx, subject, directory.Conflict, class, err)
+	case class == beyondidentity.NotFound, class == beyondidentity.Rejected && s.Lookup == nil:
+		if wait > 0 {
+			// "Not found" does not say that a slow create is not still under way.
+			return min(wait, max(wait/8, busyRetry)), nil
+		}
+		return s.create(ctx, subject)
+	default:
+		return s.postpone(ctx, subject, Postponement{
+			Attempt: subject.Attempt, AmbiguousUntil: subject.AmbiguousUntil,
+		}, lookRetry, err)
+	}
+}
+
+// find looks the user up by external_id. Where there is no look-up, sending the
+// enrolment mail again answers the same question at the price of a mail, and
+// before another create rather than after it: where the provider does not keep
+// external_ids apart, that create would make a second user.
+func (s *Service) find(ctx context.Context, id directory.ExternalID) (beyondidentity.User, error) {
+	if s.Lookup != nil {
+		return s.Lookup.FindUser(ctx, id)
+	}
+	return s.Provider.RecoverUser(ctx, id)
+}
+
+// create sends the user to the provider and records what came of it.
+func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, error) {
+	permit, closed, err := s.admit(ctx, gate.Signup)
+	if err != nil || closed > 0 {
+		return closed, err
+	}
+	begun := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
+	until := begun.Add(s.CallLimit + s.Quarantine)
+	mine, err := s.Store.BeginAttempt(ctx, subject, until, begun)
+	if err != nil || !mine {
+		permit.Unused(ctx)
+		return busyRetry, err
+	}
+	before := subject
+	subject.Attempt++
+	subject.AmbiguousUntil = until
+	subject.User.Status = directory.Provisioning
+	failpoint.Here("create.before")
+	created, err := s.Provider.CreateUser(ctx, beyondidentity.NewUser{
+		ExternalID:  subject.User.ExternalID,
+		Email:       subject.User.Email.String(),
+		DisplayName: subject.User.DisplayName,
+	})
+	failpoint.Here("create.after")
+	ctx = context.WithoutCancel(ctx)
+	permit.Done(ctx, err)
+	switch class := beyondidentity.ClassOf(err); class {
+	case "":
+		s.pace.took(s.Now().Sub(begun))
+		return s.invite(ctx, subject, created)
+	case beyondidentity.Conflict:
+		return s.resolve(ctx, subject, err)
+	case beyondidentity.Rejected:
+		return s.refuse(ctx, subject, directory.Failed, class, err)
+	case beyondidentity.Unreachable, beyondidentity.Unauthorized, beyondidentity.Misconfigured,
+		beyondidentity.RateLimited:
+		// Surely nothing was done: the attempt does not count.
+		return s.postpone(ctx, subject, Postponement{Attempt: before.Attempt}, firstRetry, err)
+	default: // ambiguous
+		until := s.Now().UTC().Add(s.Quarantine)
+		again := s.Quarantine
+		if s.Lookup != nil {
+			again = min(again, backoff(subject.Attempt))
+		}
+		return s.postpone(ctx, subject, Postponement{Attempt: subject.Attempt, AmbiguousUntil: until}, again, err)
+	}
+}
+
+// resolve finds out whose user is in the way of a create. It is ours only if
+// it carries our external_id, never by its address.
+func (s *Service) resolve(ctx context.Context, subject Subject, conflict error) (time.Duration, error) {
+	if failpoint.Seeded("adopt-by-email") {
+		if found, ok := s.findByEmail(ctx, subject); ok {
+			return s.invite(ctx, subject, found)
+		}
+	}
+	permit, closed, err := s.admit(ctx, gate.Signup)
+	if err != nil {
+		return 0, err
+	}
+	if closed > 0 {
+		// The create was refused, so there is nothing to wait out.
+		return s.postpone(ctx, subject, Postponement{Attempt: subject.Attempt}, closed, conflict)
+	}
+	found, err := s.find(ctx, subject.User.ExternalID)
+	permit.Done(ctx, err)
+	switch beyondidentity.ClassOf(err) {
+	case "":
+		return s.invite(ctx, subject, found)
+	case beyondidentity.NotFound, beyondidentity.Rejected, beyondidentity.Duplicate:
+		return s.refuse(ctx, subject, directory.Conflict, beyondidentity.Conflict, conflict)
+	default:
+		return s.postpone(ctx, subject, Postponement{Attempt: subject.Attempt}, backoff(subject.Attempt), err)
+	}
+}
+
+func (s *Service) invite(ctx context.Context, subject Subject, user beyondidentity.User) (time.Duration, error) {
+	ctx = context.WithoutCancel(ctx)
+	moved, err := s.Store.Invite(ctx, subject, user.InternalID, s.Now().UTC())
+	if errors.Is(err, ErrInternalIDTaken) {
+		return s.refuse(ctx, subject, directory.Conflict, classInternalIDTaken, err)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if moved {
+		s.Log.InfoContext(ctx, "user is invited", s.about(subject)...)
+	}
+	return 0, nil
+}
+
+func (s *Service) refuse(
+	ctx context.Context, subject Subject, status directory.Status, class beyondidentity.Class, why error,
+) (time.Duration, error) {
+	moved, err := s.Store.Refuse(ctx, subject, status, string(class), s.Now().UTC())
+	if err != nil {
+		return 0, err
+	}
+	if moved {
+		s.Log.ErrorContext(ctx, "provider will not have the user", append(s.about(subject),
+			slog.String("status", string(status)), slog.Any("error", why))...)
+	}
+	return 0, nil
+}
+
+// postpone records why the user is not settled. It returns when to try again:
+// when the provider says, or after again.
+func (s *Service) postpone(
+	ctx context.Context, subject Subject, p Postponement, again time.Duration, why error,
+) (time.Duration, error) {
+	if failure, ok := errors.AsType[*beyondidentity.Error](why); ok && failure.RetryAfter > 0 {
+		again = failure.RetryAfter
+	}
+	p.Class = string(beyondidentity.ClassOf(why))
+	p.At = s.Now().UTC()
+	if _, err := s.Store.Postpone(ctx, subject, p); err != nil {
+		return 0, err
+	}
+	s.Log.WarnContext(ctx, "provisioning is postponed", append(s.about(subject),
+		slog.Float64("again_in_s", again.Seconds()), slog.Any("error", why))...)
+	return again, nil
+}
+
+// backoff doubles from firstRetry to longestRetry.
+func backoff(attempt int) time.Duration {
+	again := firstRetry
+	for range attempt - 1 {
+		if again *= 2; again >= longestRetry {
+			return longestRetry
+		}
+	}
+	return again
+}

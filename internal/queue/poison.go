@@ -1,0 +1,87 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/portico-id/portico/internal/directory"
+)
+
+// mostFaults is how often a job may fail by a fault of its own before it is
+// parked. Failures because the database is away are no faults.
+const mostFaults = 10
+
+// ParkError says that the job can never succeed.
+type ParkError struct{ Cause error }
+
+// Error returns the cause's text.
+func (e *ParkError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *ParkError) Unwrap() error { return e.Cause }
+
+// parked makes River put a job aside that can never succeed.
+func parked(err error) error {
+	if _, ok := errors.AsType[*ParkError](err); ok {
+		return river.JobCancel(err)
+	}
+	return err
+}
+
+// poison parks jobs that fail again and again, so that the rest go on: they
+// stay in the queue's table as cancelled, with their errors, and the log says
+// so once.
+type poison struct{ log *slog.Logger }
+
+// HandleError parks a job after too many faults.
+func (p poison) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
+	if _, ok := errors.AsType[*ParkError](err); ok {
+		return p.park(ctx, job, err)
+	}
+	if outage(err) || faults(job)+1 < mostFaults {
+		return nil
+	}
+	return p.park(ctx, job, err)
+}
+
+// HandlePanic parks a job after too many faults. The panic's text may hold
+// anything, so that only the place goes to the log.
+func (p poison) HandlePanic(ctx context.Context, job *rivertype.JobRow, _ any, trace string) *river.ErrorHandlerResult {
+	if faults(job)+1 < mostFaults {
+		p.log.ErrorContext(ctx, "job has panicked", append(about(job), slog.String("trace", trace))...)
+		return nil
+	}
+	return p.park(ctx, job, errors.New("panicked: "+trace))
+}
+
+func (p poison) park(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
+	p.log.ErrorContext(ctx, "job is parked: an operator has to look at it", append(about(job), slog.Any("error", err))...)
+	return &river.ErrorHandlerResult{SetCancelled: true}
+}
+
+// outage reports whether err is no fault of the job's.
+func outage(err error) bool {
+	return errors.Is(err, directory.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// faults counts the job's earlier failures that were its own. The queue keeps
+// their texts only.
+func faults(job *rivertype.JobRow) (n int) {
+	for _, failure := range job.Errors {
+		if !strings.Contains(failure.Error, directory.ErrUnavailable.Error()) &&
+			!strings.Contains(failure.Error, context.Canceled.Error()) &&
+			!strings.Contains(failure.Error, context.DeadlineExceeded.Error()) {
+			n++
+		}
+	}
+	return n
+}
+
+func about(job *rivertype.JobRow) []any {
+	return []any{slog.String("kind", job.Kind), slog.Int64("job_id", job.ID)}
+}

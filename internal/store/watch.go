@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"gorm.io/gorm"
+
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/failpoint"
+	"github.com/portico-id/portico/internal/provision"
+	"github.com/portico-id/portico/internal/signup"
+)
+
+// ClaimEnrolmentMail reports whether an enrolment mail may go out now: the user
+// is still invited, and the last one went out before. Of two who ask at once
+// one may.
+func (s *Store) ClaimEnrolmentMail(ctx context.Context, id directory.UserID, at, before time.Time) (bool, error) {
+	claimed := s.db.WithContext(ctx).Model(&userRow{}).
+		Where("id = ?", string(id)).Where("status = ?", string(directory.Invited)).
+		Where("enrolment_mail_at IS NULL OR enrolment_mail_at <= ?", storedTime(before)).
+		UpdateColumn("enrolment_mail_at", storedTime(at))
+	return claimed.RowsAffected == 1, translate(claimed.Error)
+}
+
+// ReleaseEnrolmentMail takes a claim back.
+func (s *Store) ReleaseEnrolmentMail(ctx context.Context, id directory.UserID, claimed, last time.Time) error {
+	return translate(s.db.WithContext(ctx).Model(&userRow{}).
+		Where("id = ?", string(id)).Where("enrolment_mail_at = ?", storedTime(claimed)).
+		UpdateColumn("enrolment_mail_at", storedTime(last)).Error)
+}
+
+// ClaimNotice stores the job that tells the user of a sign-up with their
+// address, unless they were told since before. It reports whether it did.
+func (s *Store) ClaimNotice(ctx context.Context, subject provision.Subject, at, before time.Time) (bool, error) {
+	claimed := false
+	err := s.transact(ctx, func(tx *gorm.DB) error {
+		updated := tx.Model(&userRow{}).Where("id = ?", string(subject.User.ID)).
+			Where("notice_at IS NULL OR notice_at <= ?", storedTime(before)).
+			UpdateColumn("notice_at", storedTime(at))
+		if updated.Error != nil || updated.RowsAffected == 0 {
+			return updated.Error
+		}
+		claimed = true
+		sqltx, err := sqlTx(tx)
+		if err != nil {
+			return err
+		}
+		if err := s.jobs.EnqueueNotice(ctx, sqltx, subject.Signup); err != nil {
+			return err
+		}
+		failpoint.Here("notice.before_commit")
+		return nil
+	})
+	if claimed && err == nil {
+		failpoint.Here("notice.after_commit")
+	}
+	return claimed && err == nil, err
+}
+
+// BeginNotice marks the claimed notice as sent. It reports whether it was not
+// yet.
+func (s *Store) BeginNotice(ctx context.Context, id directory.UserID) (bool, error) {
+	begun := s.db.WithContext(ctx).Model(&userRow{}).Where("id = ?", string(id)).
+		Where("notice_at IS NOT NULL AND (notice_sent_at IS NULL OR notice_sent_at < notice_at)").
+		UpdateColumn("notice_sent_at", gorm.Expr("notice_at"))
+	return begun.RowsAffected == 1, translate(begun.Error)
+}
+
+// UndoNotice takes the mark back.
+func (s *Store) UndoNotice(ctx context.Context, id directory.UserID) error {
+	return translate(s.db.WithContext(ctx).Model(&userRow{}).Where("id = ?", string(id)).
+		UpdateColumn("notice_sent_at", nil).Error)
+}
+
+// OverdueSignups returns sign-ups accepted before that are not settled, oldest
+// first, beyond those up to after.
+func (s *Store) OverdueSignups(ctx context.Context, before time.Time, after signup.ID, limit int) ([]signup.ID, error) {
+	if after == "" {
+		after = signup.ID(uuid.Nil.String())
+	}
+	var ids []signup.ID
+	// Ids are of the time of their making, so their order is the sign-ups'.
+	err := s.db.WithContext(ctx).Model(&signupRow{}).
+		Where("settled_at IS NULL").Where("created_at < ?", storedTime(before)).Where("id > ?", string(after)).
+		Order("id").Limit(limit).Pluck("id", &ids).Error
+	return ids, translate(err)
+}
+
+// DueUsers returns the users who are to be looked at by now.
+func (s *Store) DueUsers(ctx context.Context, now time.Time, limit int) ([]directory.User, error) {
+	var rows []userRow
+	err := s.db.WithContext(ctx).Where("check_at <= ?", storedTime(now)).Order("check_at").Limit(limit).Find(&rows).Error
+	users := make([]directory.User, 0, len(rows))
+	for _, row := range rows {
+		users = append(users, row.user())
+	}
+	return users, translate(err)
+}
+
+// CheckAgain sets when the user is looked at next: never, once they are gone
+// from here.
+func (s *Store) CheckAgain(ctx context.Context, id directory.UserID, at time.Time) error {
+	return translate(s.db.WithContext(ctx).Model(&userRow{}).
+		Where("id = ?", string(id)).UpdateColumn("check_at", gorm.Expr(
+		"CASE WHEN status IN ('invited', 'active', 'suspended') THEN "+s.cast("timestamptz")+" END", storedTime(at))).Error)
+}
+
+// Activate records that an invited user has a passkey. It reports whether that
+// was news.
+func (s *Store) Activate(ctx context.Context, id directory.UserID, at time.Time) (bool, error) {
+	moved := false
+	err := s.transact(ctx, func(tx *gorm.DB) error {
+		updated := tx.Model(&userRow{}).
+			Where("id = ?", string(id)).Where("status = ?", string(directory.Invited)).
+			Updates(map[string]any{
+				"status": string(directory.Active), "activated_at": storedTime(at), "updated_at": storedTime(at),
+			})
+		if moved = updated.RowsAffected == 1; updated.Error != nil || !moved {
+			return updated.Error
+		}
+		return audit(tx, transition{at: at, user: string(id), from: directory.Invited, to: directory.Active})
+	})
+	return moved && err == nil, err
+}
+
+// MarkVanished records whether the provider still has the user. It reports
+// whether that was news.
+func (s *Store) MarkVanished(ctx context.Context, id directory.UserID, vanished bool, at time.Time) (bool, error) {
+	news := false
+	err := s.transact(ctx, func(tx *gorm.DB) error {
+		query := tx.Model(&userRow{}).Where("id = ?", string(id))
+		row := auditRow{
+			ID: uuid.Must(uuid.NewV7()).String(), At: storedTime(at), Actor: actorPortico,
+			Action: "user.vanished", UserID: orNull(string(id)),
+		}
+		var class any
+		if vanished {
+			class = provision.ClassVanished
+			query = query.Where("provision_last_error_class IS NULL OR provision_last_error_class <> ?", provision.ClassVanished)
+		} else {
+			row.Action = "user.reappeared"
+			query = query.Where("provision_last_error_class = ?", provision.ClassVanished)
+		}
+		updated := query.UpdateColumn("provision_last_error_class", class)
+		if news = updated.RowsAffected == 1; updated.Error != nil || !news {
+			return updated.Error
+		}
+		return tx.Create(&row).Error
+	})
+	return news && err == nil, err
+}
