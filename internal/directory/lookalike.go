@@ -1,8 +1,10 @@
 package directory
 
 import (
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -104,13 +106,18 @@ func scriptsOf(text string) (scripts []string, known bool) {
 
 // scriptOf returns the one script that r belongs to.
 func scriptOf(r rune) string {
-	for name, table := range unicode.Scripts {
-		if unicode.Is(table, r) {
+	for _, name := range scriptNames() {
+		if unicode.Is(unicode.Scripts[name], r) {
 			return name
 		}
 	}
 	return ""
 }
+
+// scriptNames are sorted so that what one address costs does not vary.
+//
+//nolint:gochecknoglobals // computed once, safe for concurrent use, never changed
+var scriptNames = sync.OnceValue(func() []string { return slices.Sorted(maps.Keys(unicode.Scripts)) })
 
 // isOneWritingSystem reports whether people write with just these scripts:
 // with one, or with Han and its companions and Latin beside them (UTS #39

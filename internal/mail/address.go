@@ -49,7 +49,7 @@ func parseAddress(text string) (address, error) {
 		}
 	}
 	domain, err := mailDomain.ToASCII(text[at+1:])
-	if err != nil || domain == "" || len(domain) > maxDomain {
+	if err != nil || domain == "" || len(domain) > maxDomain || strings.HasSuffix(domain, ".") {
 		return address{}, errAddress
 	}
 	return address{local: local, domain: domain}, nil
@@ -60,8 +60,6 @@ func notInLocal(r rune) bool {
 }
 
 // mailDomain maps as a browser's address bar does (UTS #46, non-transitional).
-//
-//nolint:gochecknoglobals // Built once, never changed.
 var mailDomain = idna.New(
 	idna.MapForLookup(),
 	idna.Transitional(false),

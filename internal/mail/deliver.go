@@ -25,8 +25,9 @@ func (m *Mailer) deliver(ctx context.Context, l *letter) error {
 	if err != nil {
 		return failure(ctx, StepConnect, err)
 	}
-	defer conn.Close() //nolint:errcheck // The outcome is known by then.
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
 	_ = conn.SetDeadline(deadline) // on a dead connection the next read says so
 
 	c := conversation{config: m.config, conn: conn, stream: conn}

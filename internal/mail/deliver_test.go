@@ -21,7 +21,7 @@ import (
 )
 
 // credentials are the test's, as an address holds them.
-var credentials = url.UserPassword(testUser, testPassword).String() + "@" //nolint:gochecknoglobals // Derived from constants.
+var credentials = url.UserPassword(testUser, testPassword).String() + "@"
 
 func TestSendHandsTheLetterOver(t *testing.T) {
 	t.Parallel()
@@ -32,12 +32,12 @@ func TestSendHandsTheLetterOver(t *testing.T) {
 		mechanisms []string
 		commands   []string
 	}{
-		{"in plain text to this machine", "smtp://%s", false, nil, []string{"MAIL", "RCPT", "DATA"}},
-		{"after STARTTLS", "smtp://%s?tls=starttls", true, nil, []string{"MAIL", "RCPT", "DATA"}},
-		{"under TLS from the first byte", "smtps://%s", true, nil, []string{"MAIL", "RCPT", "DATA"}},
-		{"with a password to this machine", "smtp://" + credentials + "%s", false, []string{"PLAIN"}, []string{"AUTH PLAIN", "MAIL", "RCPT", "DATA"}},
-		{"with a password after STARTTLS", "smtp://" + credentials + "%s?tls=starttls", true, []string{"LOGIN", "PLAIN"}, []string{"AUTH PLAIN", "MAIL", "RCPT", "DATA"}},
-		{"with a password to a server that knows LOGIN only", "smtps://" + credentials + "%s", true, []string{"LOGIN"}, []string{"AUTH LOGIN", "MAIL", "RCPT", "DATA"}},
+		{"in plain text to this machine", "smtp://HOST", false, nil, []string{"MAIL", "RCPT", "DATA"}},
+		{"after STARTTLS", "smtp://HOST?tls=starttls", true, nil, []string{"MAIL", "RCPT", "DATA"}},
+		{"under TLS from the first byte", "smtps://HOST", true, nil, []string{"MAIL", "RCPT", "DATA"}},
+		{"with a password to this machine", "smtp://" + credentials + "HOST", false, []string{"PLAIN"}, signedIn("PLAIN")},
+		{"with a password after STARTTLS", "smtp://" + credentials + "HOST?tls=starttls", true, []string{"LOGIN", "PLAIN"}, signedIn("PLAIN")},
+		{"with a password to a server that knows LOGIN only", "smtps://" + credentials + "HOST", true, []string{"LOGIN"}, signedIn("LOGIN")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -48,7 +48,7 @@ func TestSendHandsTheLetterOver(t *testing.T) {
 			}
 			var encrypted bool
 			s.data = func(c *smtp.Conn) error { _, encrypted = c.TLSConnectionState(); return nil }
-			address := fmt.Sprintf(tt.address, s.start(t, strings.HasPrefix(tt.address, "smtps")))
+			address := strings.Replace(tt.address, "HOST", s.start(t, strings.HasPrefix(tt.address, "smtps")), 1)
 			m := newMailer(t, address, func(c *Config) { c.Roots = roots })
 
 			if err := m.Send(t.Context(), toAda); err != nil {
@@ -70,6 +70,10 @@ func TestSendHandsTheLetterOver(t *testing.T) {
 			}
 		})
 	}
+}
+
+func signedIn(mechanism string) []string {
+	return []string{"AUTH " + mechanism, "MAIL", "RCPT", "DATA"}
 }
 
 func TestSendErrorSaysWhatItProves(t *testing.T) {
@@ -126,7 +130,7 @@ func TestSilenceBeforeTheDotProvesThatNothingWasTaken(t *testing.T) {
 	t.Parallel()
 	m := newMailer(t, "smtp://"+converse(t, nil), func(c *Config) { c.Timeout = 50 * time.Millisecond })
 	e := mustSendError(t, m.Send(t.Context(), toAda))
-	if e.Step != StepConnect || e.Class != Unreachable || !errors.Is(e, os.ErrDeadlineExceeded) {
+	if timeout, ok := errors.AsType[net.Error](e); e.Step != StepConnect || e.Class != Unreachable || !ok || !timeout.Timeout() {
 		t.Errorf("got %v", e)
 	}
 }
@@ -193,16 +197,16 @@ func TestAServerThatCannotBeTrustedGetsNothing(t *testing.T) {
 		roots   *x509.CertPool
 		step    Step
 	}{
-		{"STARTTLS is not offered, or was stripped on the way", "smtp://" + credentials + "%s?tls=starttls", nil, roots, StepTLS},
-		{"STARTTLS with somebody else's certificate", "smtp://" + credentials + "%s?tls=starttls", others, othersRoots, StepTLS},
-		{"STARTTLS with a certificate that nobody vouches for", "smtp://" + credentials + "%s?tls=starttls", ours, x509.NewCertPool(), StepTLS},
-		{"TLS with somebody else's certificate", "smtps://" + credentials + "%s", others, othersRoots, StepTLS},
-		{"TLS with a certificate that nobody vouches for", "smtps://" + credentials + "%s", ours, x509.NewCertPool(), StepTLS},
+		{"STARTTLS is not offered, or was stripped on the way", "smtp://" + credentials + "HOST?tls=starttls", nil, roots, StepTLS},
+		{"STARTTLS with somebody else's certificate", "smtp://" + credentials + "HOST?tls=starttls", others, othersRoots, StepTLS},
+		{"STARTTLS with a certificate that nobody vouches for", "smtp://" + credentials + "HOST?tls=starttls", ours, x509.NewCertPool(), StepTLS},
+		{"TLS with somebody else's certificate", "smtps://" + credentials + "HOST", others, othersRoots, StepTLS},
+		{"TLS with a certificate that nobody vouches for", "smtps://" + credentials + "HOST", ours, x509.NewCertPool(), StepTLS},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := &sink{mechanisms: []string{"PLAIN", "LOGIN"}, offer: tt.offer, readableAuth: true}
-			address := fmt.Sprintf(tt.address, s.start(t, strings.HasPrefix(tt.address, "smtps")))
+			address := strings.Replace(tt.address, "HOST", s.start(t, strings.HasPrefix(tt.address, "smtps")), 1)
 			m := newMailer(t, address, func(c *Config) { c.Roots = tt.roots })
 			e := mustSendError(t, m.Send(t.Context(), toAda))
 			if e.Step != tt.step || e.Class != Misconfigured {
@@ -306,15 +310,15 @@ func TestRepliesFromBeforeTLSAreNotReadAfterIt(t *testing.T) {
 
 func TestInternationalisedAddresses(t *testing.T) {
 	t.Parallel()
-	josé := Notice{ID: "1", To: "josé@example.com"}
+	jose := Notice{ID: "1", To: "josé@example.com"}
 	t.Run("go out with SMTPUTF8", func(t *testing.T) {
 		t.Parallel()
 		s := &sink{smtpUTF8: true}
-		if err := newMailer(t, "smtp://"+s.start(t, false), nil).Send(t.Context(), josé); err != nil {
+		if err := newMailer(t, "smtp://"+s.start(t, false), nil).Send(t.Context(), jose); err != nil {
 			t.Fatal(err)
 		}
 		letters, _ := s.letters()
-		if len(letters) != 1 || !letters[0].utf8 || letters[0].to != josé.To {
+		if len(letters) != 1 || !letters[0].utf8 || letters[0].to != jose.To {
 			t.Fatalf("got %+v", letters)
 		}
 		if !strings.Contains(string(letters[0].data), "\r\nTo: <josé@example.com>\r\n") {
@@ -324,7 +328,7 @@ func TestInternationalisedAddresses(t *testing.T) {
 	t.Run("are refused where the server does not offer it", func(t *testing.T) {
 		t.Parallel()
 		s := &sink{}
-		e := mustSendError(t, newMailer(t, "smtp://"+s.start(t, false), nil).Send(t.Context(), josé))
+		e := mustSendError(t, newMailer(t, "smtp://"+s.start(t, false), nil).Send(t.Context(), jose))
 		if e.Step != StepRecipient || e.Class != Refused || !errors.Is(e, errNoSMTPUTF8) {
 			t.Errorf("got %v", e)
 		}
@@ -380,7 +384,7 @@ func converse(t *testing.T, answer func(line string) string) string {
 }
 
 func talk(conn net.Conn, answer func(line string) string) {
-	defer conn.Close() //nolint:errcheck // The test has what it asked for.
+	defer conn.Close()
 	if answer == nil {
 		_, _ = io.Copy(io.Discard, conn) // until the other side gives up
 		return

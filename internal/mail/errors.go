@@ -196,7 +196,6 @@ func cause(err error) error {
 	return errConversation
 }
 
-//nolint:gochecknoglobals // Compiled once, never changed.
 var (
 	enhancedCode = regexp.MustCompile(`\b[245]\.\d{1,3}\.\d{1,3}\b`)
 	anAddress    = regexp.MustCompile(`[^\s<>"(),:;]+@[^\s<>"(),:;]+`)

@@ -74,7 +74,10 @@ func ParseServer(address string) (Server, error) {
 	if err := s.parsePort(u.Port()); err != nil {
 		return Server{}, err
 	}
-	return s, s.parseCredentials(u.User)
+	if err := s.parseCredentials(u.User); err != nil {
+		return Server{}, err
+	}
+	return s, nil
 }
 
 // protect reads how the connection is protected.
@@ -124,15 +127,13 @@ func (s *Server) parseCredentials(user *url.Userinfo) error {
 	s.user = user.Username()
 	s.password, _ = user.Password()
 	if s.user == "" || s.password == "" {
-		*s = Server{}
 		return fmt.Errorf("%w: user and password go together", ErrServer)
 	}
 	if strings.ContainsAny(s.user+s.password, "\x00\r\n") {
-		*s = Server{} // NUL separates the two in PLAIN (RFC 4616 §2)
+		// NUL separates the two in PLAIN (RFC 4616 §2)
 		return fmt.Errorf("%w: user or password holds a control character", ErrServer)
 	}
 	if s.protection == unprotected && !isLoopback(s.host) {
-		*s = Server{}
 		return fmt.Errorf("%w: tls=none would send the password unencrypted", ErrServer)
 	}
 	return nil

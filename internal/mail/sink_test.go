@@ -9,7 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"sync"
@@ -60,7 +60,7 @@ func (s *sink) start(t *testing.T, implicit bool) string {
 	server.TLSConfig = s.offer
 	server.AllowInsecureAuth = s.readableAuth
 	server.EnableSMTPUTF8 = s.smtpUTF8
-	server.ErrorLog = log.New(io.Discard, "", 0)
+	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	listener := listen(t)
 	host := listener.Addr().String()
 	if implicit {
@@ -257,7 +257,7 @@ func newMailer(t *testing.T, server string, change func(*Config)) *Mailer {
 // generous is a time that a test on a busy machine does not run into.
 const generous = 30 * time.Second
 
-var toAda = Notice{ID: "0199-ada", To: "Ada@Bücher.example", Locale: "de-AT"} //nolint:gochecknoglobals // A constant, if structs could be.
+var toAda = Notice{ID: "0199-ada", To: "Ada@Bücher.example", Locale: "de-AT"}
 
 func mustSendError(t *testing.T, err error) *SendError {
 	t.Helper()

@@ -116,7 +116,10 @@ func LoadTemplates(replacements fs.FS) (*Templates, error) {
 		}
 		t.notices = append(t.notices, n)
 	}
-	return t, t.try()
+	if err := t.try(); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // readTemplates returns the template files of a folder, by name.
@@ -144,7 +147,7 @@ func readBounded(folder fs.FS, name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("mail: templates: %w", err)
 	}
-	defer f.Close() //nolint:errcheck // It was only read from.
+	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxTemplate+1))
 	if err != nil {
 		return "", fmt.Errorf("mail: templates: %w", err)
@@ -210,8 +213,13 @@ func parseNotice(files map[string]string, lang string) (notice, error) {
 	if n.html, err = htmltemplate.New(layoutFile).Parse(files[layoutFile]); err != nil {
 		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
-	if _, err = n.html.New("content").Parse(files[name+htmlSuffix]); err != nil {
-		return notice{}, fmt.Errorf("%w: %s: %w", ErrTemplate, name+htmlSuffix, err)
+	// Parsed under the file's name, which its errors then hold.
+	content, err := htmltemplate.New(name + htmlSuffix).Parse(files[name+htmlSuffix])
+	if err != nil {
+		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
+	}
+	if _, err := n.html.AddParseTree("content", content.Tree); err != nil {
+		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	return n, nil
 }
