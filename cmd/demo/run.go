@@ -77,6 +77,12 @@ func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err err
 		return err
 	}
 	defer sim.Close()
+	var lc net.ListenConfig
+	smtp, err := lc.Listen(ctx, "tcp", loopback(0)) // for the mails that Portico sends itself
+	if err != nil {
+		return err
+	}
+	defer smtp.Close()
 	page, err := cmd.landing()
 	if err != nil {
 		return err
@@ -86,12 +92,13 @@ func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err err
 	defer stop()
 	ready := &announcer{out: out.stdout, text: cmd.tour(logName), log: log}
 	var running sync.WaitGroup
-	failures := make(chan error, 3)
+	failures := make(chan error, 4)
 	for _, start := range []func() error{
 		func() error { return serve(ctx, listeners.sim, sim) },
+		func() error { return serveSMTP(ctx, smtp, sim) },
 		func() error { return serve(ctx, listeners.example, page) },
 		func() error {
-			return program.Run(ctx, []string{"serve"}, env.with(cmd.settings(secrets, folder)...), ready, out.stderr)
+			return program.Run(ctx, []string{"serve"}, env.with(cmd.settings(secrets, folder, smtp.Addr())...), ready, out.stderr)
 		},
 	} {
 		running.Go(func() {
@@ -166,7 +173,7 @@ func newSecrets() secrets {
 }
 
 // settings are Portico's. Whatever the environment says wins over them.
-func (cmd runCmd) settings(s secrets, folder string) []string {
+func (cmd runCmd) settings(s secrets, folder string, smtp net.Addr) []string {
 	return []string{
 		"PORTICO_PUBLIC_URL=" + cmd.appURL(),
 		"PORTICO_LISTEN=" + loopback(cmd.Port),
@@ -181,6 +188,10 @@ func (cmd runCmd) settings(s secrets, folder string) []string {
 		"PORTICO_OIDC_CLIENT_ID=portico",
 		"PORTICO_OIDC_CLIENT_SECRET=" + s.clientSecret,
 		"PORTICO_KEYS=" + s.key,
+		"PORTICO_SMTP_URL=smtp://" + smtp.String(),
+		"PORTICO_APP_NAME=Example",
+		// Everybody is one client here, and tries things out.
+		"PORTICO_RATE_LIMITS=client=600/1m,address=60/1m",
 		"PORTICO_ALLOW_INSECURE_LOCALHOST=true",
 	}
 }

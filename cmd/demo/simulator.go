@@ -13,6 +13,7 @@ import (
 
 type simulatorCmd struct {
 	Listen                  string   `help:"Address to listen on. Nobody is asked for a password here: keep it private." default:"127.0.0.1:8081"`
+	SMTPListen              string   `name:"smtp-listen" help:"Address of a mail server for the same mailbox. None by default." placeholder:"HOST:PORT"`
 	BaseURL                 string   `help:"Where browsers and Portico reach it." default:"http://localhost:8081"`
 	APIToken                string   `name:"api-token" help:"Token of the management APIs." required:""`
 	ClientID                string   `name:"client-id" help:"Client id of Portico." default:"portico"`
@@ -41,7 +42,30 @@ func (cmd simulatorCmd) Run(ctx context.Context, out output) error {
 		return err
 	}
 	_, _ = fmt.Fprintf(out.stdout, "simulator of Beyond Identity at %s\n", cmd.BaseURL)
-	return serve(ctx, listener, sim)
+	if cmd.SMTPListen == "" {
+		return serve(ctx, listener, sim)
+	}
+	smtp, err := lc.Listen(ctx, "tcp", cmd.SMTPListen)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() {
+		defer stop()
+		ended <- serveSMTP(ctx, smtp, sim)
+	}()
+	err = serve(ctx, listener, sim)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// serveSMTP takes mail until ctx ends.
+func serveSMTP(ctx context.Context, listener net.Listener, sim *simulator.Simulator) error {
+	stopped := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stopped()
+	return sim.ServeSMTP(listener)
 }
 
 // serve serves until ctx ends.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,6 +15,9 @@ import (
 )
 
 func main() {
+	// net/http writes what a peer sent out of turn to the standard library's
+	// log, word for word. It may hold anybody's data.
+	log.SetOutput(io.Discard)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := program.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()

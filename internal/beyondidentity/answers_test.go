@@ -104,6 +104,7 @@ func TestALookUpBelievesOnlyACompleteAnswer(t *testing.T) {
 	t.Parallel()
 	mine := `{"id":"a","external_id":"` + string(ours) + `"}`
 	other := `{"id":"b","external_id":"someone-else"}`
+	upper := `{"id":"c","external_id":"` + strings.ToUpper(string(ours)) + `"}`
 	tests := []struct {
 		name, body string
 		want       Class
@@ -118,7 +119,9 @@ func TestALookUpBelievesOnlyACompleteAnswer(t *testing.T) {
 		{"nobody, counted, is not found", `{"users":[],"total_size":0}`, NotFound},
 		{"nobody as null, counted, is not found", `{"users":null,"total_size":0}`, NotFound},
 		{"nobody and no list, counted, is not found", `{"total_size":0}`, NotFound},
-		{"only others, all of them shown, is not found", `{"users":[` + other + `],"total_size":1}`, NotFound},
+		{"only others answer another question", `{"users":[` + other + `],"total_size":1}`, Ambiguous},
+		{"only somebody without an id proves nothing", `{"users":[{"id":null,"external_id":null}],"total_size":1}`, Ambiguous},
+		{"ours in other letters is another's, and not found", `{"users":[` + upper + `],"total_size":1}`, NotFound},
 		{"only others and more to come proves nothing", `{"users":[` + other + `],"total_size":400}`, Ambiguous},
 		{"an empty page of several proves nothing", `{"users":[],"total_size":1}`, Ambiguous},
 		{"an empty page without a count proves nothing", `{"users":[]}`, Ambiguous},

@@ -142,6 +142,12 @@ func (c *Client) do(ctx context.Context, r request) (*exchange, []byte, error) {
 	if err != nil {
 		return nil, nil, x.fail(x.classOfTransport(), withoutURL(err))
 	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// Nobody asked for it. The body is the bare connection now, and reading
+		// it would not end with ctx.
+		_ = resp.Body.Close()
+		resp.Body = http.NoBody
+	}
 	defer func() {
 		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
 		_ = resp.Body.Close()

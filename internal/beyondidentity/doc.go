@@ -20,7 +20,8 @@
 //
 // A look-up's 404 is misconfigured and never not_found: the list does not
 // answer 404 for a user who is missing, only a host without that API does,
-// and "not found" would let the caller create the user a second time.
+// and "not found" would let the caller create the user a second time. For the
+// same reason a list of strangers is ambiguous: it answers another question.
 //
 // Redirects are not followed: one would carry the bearer token to an address
 // that nobody configured (RFC 6750 §5.3).

@@ -75,6 +75,11 @@ func TestAnAnswerThatIsLostIsAmbiguous(t *testing.T) {
 				}
 			}
 		}},
+		{name: "a protocol that nobody asked for", happened: true, status: 101, play: func(s *rawServer, conn *net.TCPConn, r *bufio.Reader) {
+			s.read(r)
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Oh\r\nContent-Type: application/json\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+			waitForClose(r)
+		}},
 		{name: "a 500 whose body never ends", happened: true, status: 500, timeout: soon, play: func(s *rawServer, conn *net.TCPConn, r *bufio.Reader) {
 			s.read(r)
 			_, _ = io.WriteString(conn, "HTTP/1.1 500 Oh\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{")

@@ -18,6 +18,7 @@ var (
 	errNoInternal = errors.New("the answer holds no usable internal_id")
 	errMalformed  = errors.New("the answer is not the documented JSON")
 	errIncomplete = errors.New("the answer does not say whether there are more users")
+	errForeign    = errors.New("the answer is about users that nobody asked for")
 )
 
 // maxInternalID bounds what is taken for a key of the vendor's, in bytes; its
@@ -145,8 +146,11 @@ type workforceUser struct {
 
 // decodeList reads an answer of the v2 list and returns the users whose
 // external_id is exactly want. It returns errIncomplete unless the answer
-// proves that there are no others: a server that ignores the filter, or
-// answers an empty page, must not make us believe that a user is missing.
+// proves that there are no others, and errForeign where it shows none but
+// strangers: a server that ignores the filter, answers an empty page, or mixes
+// up answers must not make us believe that a user is missing. An external_id
+// that differs in case alone is no stranger's: such a server compares so, and
+// has found no other.
 func decodeList(body []byte, want directory.ExternalID) ([]User, error) {
 	var answer struct {
 		Users     []workforceUser `json:"users"`
@@ -156,8 +160,10 @@ func decodeList(body []byte, want directory.ExternalID) ([]User, error) {
 		return nil, errMalformed
 	}
 	var found []User
+	foreign := false
 	for _, u := range answer.Users {
 		if directory.ExternalID(u.ExternalID) != want {
+			foreign = foreign || !strings.EqualFold(u.ExternalID, string(want))
 			continue
 		}
 		found = append(found, User{
@@ -171,8 +177,11 @@ func decodeList(body []byte, want directory.ExternalID) ([]User, error) {
 		})
 	}
 	complete := answer.TotalSize != nil && *answer.TotalSize == uint64(len(answer.Users))
-	if len(found) < 2 && !complete {
+	switch {
+	case len(found) < 2 && !complete:
 		return nil, errIncomplete
+	case len(found) == 0 && foreign:
+		return nil, errForeign
 	}
 	return found, nil
 }

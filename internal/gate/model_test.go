@@ -276,7 +276,7 @@ func walk(t *testing.T, rt *rapid.T, w *world) {
 			}
 		},
 	}
-	for range 4 { // what is worth finding takes more than thirty steps
+	for range 2 { // what is worth finding takes more than thirty steps
 		rt.Repeat(steps)
 	}
 }

@@ -237,6 +237,29 @@ func TestALate429ProlongsTheClosure(t *testing.T) {
 	})
 }
 
+func TestWhatFailsLateDoesNotShortenAClosureNorCountAsOne(t *testing.T) {
+	t.Parallel()
+	eachPair(t, 0, func(t *testing.T, w *world, a, b *replica) {
+		var late []gate.Permit
+		for range 10 {
+			late = append(late, a.admitted(t, gate.Signup))
+		}
+		b.call(t, rateLimited(0))
+		for _, permit := range late[:8] {
+			permit.Done(t.Context(), rateLimited(0))
+		}
+		now := w.clock.now().Truncate(time.Microsecond)
+		if s := b.state(t); s.Closures != 1 || s.Until.Sub(now) != 10*time.Second {
+			t.Errorf("state %+v", s)
+		}
+		late[8].Done(t.Context(), rateLimited(time.Hour))
+		late[9].Done(t.Context(), failure(beyondidentity.Unauthorized))
+		if s := b.state(t); s.Because != gate.Unauthorized || s.Until.Sub(now) != time.Hour {
+			t.Errorf("state %+v", s)
+		}
+	})
+}
+
 // admittedAfter advances the clock first.
 func (r *replica) admittedAfter(t *testing.T, w *world, d time.Duration) gate.Permit {
 	t.Helper()

@@ -127,7 +127,7 @@ func (d *Decision) refuse(b Bucket, wait time.Duration, longest *time.Duration) 
 		// The exact time would tell to the second when others asked for the
 		// address. In whole tokens it is the same whenever they did.
 		each := b.Limit.interval()
-		wait = (wait + each - 1) / each * each
+		wait = (wait + each - 1).Truncate(each)
 	}
 	d.Refused, d.RetryAfter = b.Kind, seconds(wait)
 }

@@ -45,14 +45,19 @@ func TestABucketGivesItsBurstAndThenWhatComesBack(t *testing.T) {
 			after time.Duration
 			want  bool
 		}{
-			{0, true}, {0, true}, {0, true}, {0, false},
+			{0, true},
+			{0, true},
+			{0, true},
+			{0, false},
 			{20*time.Second - time.Microsecond, false}, // refusals do not push the end back
 			{20 * time.Second, true},
 			{20 * time.Second, false},
 			{59 * time.Second, true},
 			{60 * time.Second, true},
 			{60 * time.Second, false},
-			{time.Hour, true}, {time.Hour, true}, {time.Hour, true}, // no more than the burst is saved
+			{time.Hour, true}, // no more than the burst is saved
+			{time.Hour, true},
+			{time.Hour, true},
 			{time.Hour, false},
 			{0, false}, // a clock that is behind
 		} {

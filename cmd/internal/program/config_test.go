@@ -74,9 +74,24 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 	}{
 		"a misspelt variable":                   {map[string]string{"PORTICO_SESION_IDLE": "1h"}, "PORTICO_SESION_IDLE"},
 		"a secret's file for what is no secret": {map[string]string{"PORTICO_LISTEN_FILE": "/x"}, "PORTICO_LISTEN_FILE"},
-		"no public URL":                         {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
-		"a public URL with a path":              {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
-		"a public URL of plain http":            {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
+		"a mode that there is not":              {map[string]string{"PORTICO_SIGNUP_MODE": "sometimes"}, "PORTICO_SIGNUP_MODE"},
+		"limits that do not read":               {map[string]string{"PORTICO_RATE_LIMITS": "client=many"}, "PORTICO_RATE_LIMITS"},
+		"a pattern that is none":                {map[string]string{"PORTICO_EMAIL_BLOCK": "a@b@c"}, "PORTICO_EMAIL_BLOCK"},
+		"a word for throw-away mailboxes":       {map[string]string{"PORTICO_EMAIL_DISPOSABLE": "maybe"}, "PORTICO_EMAIL_DISPOSABLE"},
+		"a list that is not there":              {map[string]string{"PORTICO_EMAIL_DISPOSABLE_LIST": "/nowhere/list"}, "PORTICO_EMAIL_DISPOSABLE_LIST"},
+		"a plus mode that there is not":         {map[string]string{"PORTICO_EMAIL_PLUS": "times"}, "PORTICO_EMAIL_PLUS"},
+		"a challenge without its secret":        {map[string]string{"PORTICO_CHALLENGE_URL": "https://challenge.example.com/siteverify"}, "PORTICO_CHALLENGE_SECRET"},
+		"a challenge's secret without its URL":  {map[string]string{"PORTICO_CHALLENGE_SECRET": "a-secret-of-its-own"}, "PORTICO_CHALLENGE_URL"},
+		"a challenge of plain http": {map[string]string{
+			"PORTICO_CHALLENGE_URL": "http://challenge.example.com", "PORTICO_CHALLENGE_SECRET": "a-secret-of-its-own",
+		}, "PORTICO_CHALLENGE_URL"},
+		"a mail server that is none":   {map[string]string{"PORTICO_SMTP_URL": "mail.example.com"}, "PORTICO_SMTP_URL"},
+		"a sender that is no address":  {map[string]string{"PORTICO_SMTP_URL": "smtps://mail.example.com", "PORTICO_MAIL_FROM": "Nobody"}, "PORTICO_MAIL_FROM"},
+		"templates that are not there": {map[string]string{"PORTICO_SMTP_URL": "smtps://mail.example.com", "PORTICO_MAIL_TEMPLATES": "/nowhere"}, "PORTICO_MAIL_TEMPLATES"},
+		"a budget below nothing":       {map[string]string{"PORTICO_BEYOND_RATE_PER_MINUTE": "-1"}, "PORTICO_BEYOND_RATE_PER_MINUTE"},
+		"no public URL":                {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
+		"a public URL with a path":     {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
+		"a public URL of plain http":   {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
 		"plain http to another machine": {map[string]string{
 			"PORTICO_PUBLIC_URL": "http://example.com", "PORTICO_ALLOW_INSECURE_LOCALHOST": "true",
 		}, "PORTICO_PUBLIC_URL"},
@@ -193,15 +208,15 @@ func TestTheConfigurationIsLoggedWithoutItsSecrets(t *testing.T) {
 func TestASettingOfALaterVersionIsTakenAndSaidToDoNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storetest.SQLite(t))
-	w.settings["PORTICO_SMTP_URL"] = "smtp://user:canary-password@mail.example.com"
+	w.settings["PORTICO_ADMIN_TOKENS"] = "canary-password"
 	_, log := w.start()
-	if text := log.String(); !strings.Contains(text, `"level":"WARN","msg":"a setting has no effect in this version","setting":"PORTICO_SMTP_URL"`) {
+	if text := log.String(); !strings.Contains(text, `"level":"WARN","msg":"a setting has no effect in this version","setting":"PORTICO_ADMIN_TOKENS"`) {
 		t.Errorf("the log does not say so: %s", text)
 	}
 	noSecrets(t, log.String(), "canary-password")
-	w.settings["PORTICO_RATE_LIMITS"] = "on"
-	if _, err := w.command("serve"); err == nil || !strings.Contains(err.Error(), "PORTICO_RATE_LIMITS can only be off") {
-		t.Errorf("a protection that is not there is promised: %v", err)
+	w.settings["PORTICO_DOCS"] = "true"
+	if _, err := w.command("serve"); err == nil || !strings.Contains(err.Error(), "PORTICO_DOCS can only be false") {
+		t.Errorf("a page that is not there is promised: %v", err)
 	}
 }
 

@@ -233,7 +233,7 @@ func (p *parts) housekeep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		buckets, err := p.store.PurgeRateLimits(ctx, now, purgeAtOnce)
+		buckets, err := p.store.PurgeRateLimits(ctx, now.Add(-time.Minute), purgeAtOnce)
 		if err != nil || max(purged, buckets) < purgeAtOnce {
 			return err
 		}

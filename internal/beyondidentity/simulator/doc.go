@@ -7,12 +7,14 @@
 //	POST /v2/oauth2/token                            both grants: a code, client credentials
 //	/v2/.well-known/…, /v2/authorize, /v2/userinfo   OpenID provider, issuer <BaseURL>/v2
 //	/enroll/{token}, /mailbox, /                     pages for a person
-//	/sim/mailbox, users, requests, reset, modes,     controls for a test
-//	     faults, keys/rotate
+//	/sim/mailbox, users, requests, ledger, reset,    controls for a test
+//	     modes, faults, hostility, keys/rotate
+//	ServeSMTP                                        a mail server for the same mailbox
 //
 // It restates the wire format itself and imports no other package of this
 // module: a client and a simulator that share types agree on their mistakes.
-// It refuses to keep anything: all is in memory and gone with the process.
+// It refuses to keep anything: all is in memory and gone with the process, but
+// for Config.LedgerFile.
 // Real passkeys are not its business either: a credential is a random id in a
 // cookie of the browser that registered it.
 //
@@ -35,6 +37,53 @@
 // no status it is the true answer, with the fault's headers and body laid over
 // it. drop closes the connection without an answer, and such a request is
 // recorded with status 0. A waiting answer ends with its request's context.
+//
+// What else a fault may say:
+//
+//	drop_after     the connection closes after so many bytes of the answer, the
+//	               status line and headers included; if that cuts it, the
+//	               request is recorded with status 0
+//	reset          with drop or drop_after: a TCP reset instead of a close
+//	drip_ms        pauses so long after each drip_bytes (64) of the answer
+//	body_kind      a body like a success that is none, see [BodyKind]
+//	limit_kind     a 429, or the status given, with one of the ways to say how
+//	               long to wait, see [LimitKind]; limit_seconds (1)
+//	flap           beside match and fault, {up_ms, down_ms} or {up, down} in
+//	               matching calls: it acts in the down periods, and up is first
+//
+// The mail sink meets faults whose match is {"method":"SMTP","path":"rcpt"} or
+// "data": a status of 400 or more, drop, reset, delay_ms, and commit "before",
+// where the mail arrives and its sender is told that it did not, or "never".
+//
+// # Hostility
+//
+// [Simulator.BeHostile] or POST /sim/hostility {"seed":…, "level":0..1,
+// "max_late_ms":…} lets each management call meet, with probability level, one
+// of these. The n-th call's fate depends on the seed and n alone, so the same
+// sequence of calls meets the same misfortunes. GET tells how often each struck,
+// DELETE ends it. Armed faults go first. "unauthorized":true adds the last row,
+// "oidc":true the OpenID provider's paths.
+//
+//	misfortune                  of 100  the client sees         the effect
+//	error_before, _never, _late     32  500, 502, 503, 504, 408 done, not done, done later
+//	drop_before, _never, _late      26  a close or a reset      done, not done, done later
+//	cut                             10  0 to 600 bytes          done
+//	body_before, _never, _late      14  200, any body_kind      done, not done, done later
+//	limit                            8  429, any limit_kind     not done
+//	                                    but huge
+//	drip                             4  the answer, drop by     done
+//	                                    drop
+//	slow_before, slow_after          6  the answer, late        done at once, done late
+//	unauthorized                        401, 403                not done
+//
+// Later and late are at most max_late_ms (2 s), and more often soon than late.
+//
+// # Ledger
+//
+// The ledger says what really happened, whatever was answered, and when: "at
+// once", or "late", after its request's answer or delay. Nothing but a reset
+// makes it forget, and the file not even that. GET /sim/ledger takes ?after=SEQ
+// and ?external_id=; GET /sim/users takes ?external_id= and ?email=.
 //
 // # Clocks
 //

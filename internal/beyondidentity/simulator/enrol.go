@@ -36,7 +36,7 @@ func (s *Simulator) showEnrolment(w http.ResponseWriter, r *http.Request) {
 
 // enrol registers a passkey for this browser, beside those it has.
 func (s *Simulator) enrol(w http.ResponseWriter, r *http.Request) {
-	credential, err := s.state.enrol(r.PathValue("token"), s.now())
+	credential, err := s.state.enrol(r.PathValue("token"), s.deed(r))
 	if err != nil {
 		s.refuseEnrolment(w, err)
 		return

@@ -7,12 +7,13 @@ import (
 	"maps"
 	"net/http"
 	"sync"
+	"time"
 )
 
-// serveFaulty carries out a fault. The body is read first: it is needed after
-// the answer for a late effect, and only then does the server notice that the
-// client has gone.
-func (s *Simulator) serveFaulty(w *recordingWriter, r *http.Request, fault Effect) {
+// serveFaulty carries out a fault, for which cause is the ledger's word. The
+// body is read first: it is needed after the answer for a late effect, and only
+// then does the server notice that the client has gone.
+func (s *Simulator) serveFaulty(w *recordingWriter, r *http.Request, fault Effect, cause string) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		writeV2Error(w, &apiError{status: http.StatusRequestEntityTooLarge, message: "request body too large"})
@@ -20,24 +21,27 @@ func (s *Simulator) serveFaulty(w *recordingWriter, r *http.Request, fault Effec
 	}
 	ep := s.epoch()
 	lasting := context.WithoutCancel(r.Context())
-	again := r.Clone(lasting)
+	again := r.Clone(withOrigin(lasting, origin{
+		cause: cause,
+		late:  fault.Commit == CommitLate || fault.Commit == CommitAfter && fault.DelayMS > 0,
+	}))
 	again.Body = io.NopCloser(bytes.NewReader(body))
 	var truth *bufferedWriter
 	switch fault.Commit {
 	case CommitBefore:
 		truth = s.commit(again)
 		if !ep.sleep(r.Context(), fault.delay()) {
-			w.abandon()
+			w.abandon(false)
 			return
 		}
 	case CommitAfter:
 		if !ep.begin() {
-			w.abandon()
+			w.abandon(false)
 			return
 		}
 		defer ep.wg.Done()
 		if !ep.sleep(lasting, fault.delay()) {
-			w.abandon()
+			w.abandon(false)
 			return
 		}
 		truth = s.commit(again)
@@ -47,15 +51,15 @@ func (s *Simulator) serveFaulty(w *recordingWriter, r *http.Request, fault Effec
 		}
 	case CommitNever:
 		if !ep.sleep(r.Context(), fault.delay()) {
-			w.abandon()
+			w.abandon(false)
 			return
 		}
 	}
-	if fault.Drop {
-		w.abandon()
+	if fault.silent() {
+		w.abandon(fault.Reset)
 		return
 	}
-	fault.answer(w, truth)
+	s.send(lasting, ep, w, fault, fault.compose(r, body, truth, s.now()))
 }
 
 // commit lets a request take effect and keeps its answer back.
@@ -72,27 +76,59 @@ func (s *Simulator) commitLate(ctx context.Context, ep *epoch, r *http.Request, 
 	}
 }
 
-// answer lays the fault over the true answer, of which there is none when the
+// compose lays the fault over the true answer, of which there is none when the
 // effect comes late or never.
-func (e Effect) answer(w http.ResponseWriter, truth *bufferedWriter) {
-	status := e.Status
-	var body []byte
-	if status == 0 {
-		status, body = truth.status(), truth.body.Bytes()
-		maps.Copy(w.Header(), truth.header)
+func (e Effect) compose(r *http.Request, request []byte, truth *bufferedWriter, now time.Time) *bufferedWriter {
+	out := &bufferedWriter{header: http.Header{}, code: e.Status}
+	if e.Status == 0 {
+		out.code = truth.status()
+		maps.Copy(out.header, truth.header)
+		_, _ = out.body.Write(truth.body.Bytes())
 	}
-	if len(e.Body) > 0 {
-		var contentType string
-		body, contentType = e.text()
-		if e.Status != 0 || w.Header().Get("Content-Type") == "" {
-			w.Header().Set("Content-Type", contentType)
+	if e.LimitKind != "" {
+		_, _ = out.body.WriteString(`{"code":8,"message":"rate limit exceeded"}`)
+		out.header.Set("Content-Type", "application/json")
+		e.LimitKind.set(out.header, e.limitWait(), now)
+	}
+	switch {
+	case e.BodyKind != "":
+		out.body.Reset()
+		_, _ = out.body.Write(e.BodyKind.spoil(out.header, likenessOf(r, request, truth)))
+	case len(e.Body) > 0:
+		body, contentType := e.text()
+		out.body.Reset()
+		_, _ = out.body.Write(body)
+		if e.Status != 0 || out.header.Get("Content-Type") == "" {
+			out.header.Set("Content-Type", contentType)
 		}
 	}
 	for name, value := range e.Headers {
-		w.Header().Set(name, value)
+		out.header.Set(name, value)
 	}
-	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:gosec // a test's own bytes, with nosniff; the client may have gone
+	return out
+}
+
+// send answers with what was composed: whole, in drops, or a part of it.
+func (*Simulator) send(ctx context.Context, ep *epoch, w *recordingWriter, fault Effect, out *bufferedWriter) {
+	maps.Copy(w.Header(), out.header)
+	if fault.DropAfter == nil && fault.DripMS == 0 {
+		w.WriteHeader(out.status())
+		_, _ = out.body.WriteTo(w) // a test's own bytes, with nosniff; the client may have gone
+		return
+	}
+	raw := rawAnswer(w.Header(), out)
+	status := out.status()
+	if fault.DropAfter != nil && *fault.DropAfter < len(raw) {
+		raw, status = raw[:*fault.DropAfter], 0
+	}
+	conn := w.takeOver(status)
+	if !ep.begin() {
+		closeConn(conn, fault.Reset)
+		return
+	}
+	defer ep.wg.Done()
+	fault.drip(ctx, ep, conn, raw)
+	closeConn(conn, fault.Reset)
 }
 
 // bufferedWriter keeps an answer that may never be sent.
@@ -146,14 +182,3 @@ func (w *recordingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter
 
 // done records a handler that wrote nothing, which net/http answers with 200.
 func (w *recordingWriter) done() { w.once.Do(func() { w.record(http.StatusOK) }) }
-
-// abandon closes the connection without an answer.
-func (w *recordingWriter) abandon() {
-	w.once.Do(func() { w.record(0) })
-	conn, _, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		// HTTP/2 has no connection to take over; this resets the stream.
-		panic(http.ErrAbortHandler)
-	}
-	_ = conn.Close() // it is to be broken
-}

@@ -51,7 +51,7 @@ func (s *Simulator) createV1(w http.ResponseWriter, r *http.Request) *apiError {
 	if e := refuseV1(bad, in.DeliveryMethod); e != nil {
 		return e
 	}
-	a, err := s.state.create(profile{in.ExternalID, in.Email, in.UserName, in.DisplayName}, s.cfg.BaseURL, s.now())
+	a, err := s.state.create(profile{in.ExternalID, in.Email, in.UserName, in.DisplayName}, s.cfg.BaseURL, s.deed(r))
 	if err != nil {
 		return conflict("user already exists")
 	}
@@ -71,7 +71,7 @@ func (s *Simulator) recoverV1(w http.ResponseWriter, r *http.Request) *apiError 
 	if e := refuseV1(bad, in.DeliveryMethod); e != nil {
 		return e
 	}
-	a, err := s.state.recoverUser(in.ExternalID, s.cfg.BaseURL, s.now())
+	a, err := s.state.recoverUser(in.ExternalID, s.cfg.BaseURL, s.deed(r))
 	if errors.Is(err, ErrNoSuchUser) {
 		return notFound("user not found")
 	}

@@ -20,6 +20,7 @@ a{color:var(--accent)}
 ul{list-style:none;margin:0 0 1rem;padding:0}
 li{border:1px solid var(--line);border-radius:.6rem;padding:.8rem 1rem;margin:0 0 .6rem;overflow-wrap:anywhere}
 small{display:block;opacity:.75}
+pre{font:inherit;white-space:pre-wrap;margin:.5rem 0 0}
 button{font:inherit;font-weight:600;width:100%;padding:.8rem;border:0;border-radius:.6rem;background:#2456c7;color:#fff;cursor:pointer}
 footer{margin-top:2.5rem;font-size:.85rem;opacity:.7}`
 
@@ -48,14 +49,18 @@ const templates = `
 <form method="post"><button type="submit">Register passkey</button></form>{{template "foot"}}{{end}}
 
 {{define "mailbox"}}{{template "head" "Mailbox"}}
-{{if .}}<ul>{{range .}}<li><a href="{{.Link}}">{{.Subject}}</a><small>to {{.To}}, {{when .SentAt}}</small></li>{{end}}</ul>
+{{if .}}<ul>{{range .}}<li>{{if .Link}}<a href="{{.Link}}">{{.Subject}}</a>{{else}}{{.Subject}}{{end}}
+<small>{{with .From}}from {{.}} {{end}}to {{.To}}, {{when .SentAt}}</small>
+{{if .From}}<details><summary>Read</summary><pre>{{.Text}}</pre></details>{{end}}
+{{if .HTML}}<small><a href="/mailbox/{{.ID}}">as HTML</a></small>{{end}}</li>{{end}}</ul>
 {{else}}<p>No mail yet. Sign up in the app, then reload.</p>{{end}}{{template "foot"}}{{end}}
 
 {{define "index"}}{{template "head" "Simulator of Beyond Identity"}}<ul>
-<li><a href="/mailbox">Mailbox</a><small>enrolment mails, newest first; as JSON: <a href="/sim/mailbox">/sim/mailbox</a></small></li>
+<li><a href="/mailbox">Mailbox</a><small>all mails, newest first; as JSON: <a href="/sim/mailbox">/sim/mailbox</a></small></li>
 <li><a href="/sim/users">Users</a><small>who was created here, and how often</small></li>
 <li><a href="/sim/requests">Requests</a><small>management and provider calls</small></li>
-<li><a href="/sim/faults">Faults</a> and <a href="/sim/modes">modes</a><small>what goes wrong on purpose</small></li>
+<li><a href="/sim/ledger">Ledger</a><small>what really happened, whatever was answered</small></li>
+<li><a href="/sim/faults">Faults</a>, <a href="/sim/hostility">hostility</a> and <a href="/sim/modes">modes</a><small>what goes wrong on purpose</small></li>
 <li><a href="{{.}}">Discovery</a><small>the OpenID provider</small></li>
 </ul>{{template "foot"}}{{end}}
 `
@@ -102,10 +107,6 @@ func (s *Simulator) page(w http.ResponseWriter, status int, name string, data an
 
 func (s *Simulator) showIndex(w http.ResponseWriter, _ *http.Request) {
 	s.page(w, http.StatusOK, "index", issuerPath+discoveryPath)
-}
-
-func (s *Simulator) showMailbox(w http.ResponseWriter, r *http.Request) {
-	s.page(w, http.StatusOK, "mailbox", s.state.mailbox(r.URL.Query().Get("to")))
 }
 
 func (s *Simulator) showNotFound(w http.ResponseWriter, _ *http.Request) {

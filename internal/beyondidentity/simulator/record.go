@@ -17,7 +17,8 @@ type User struct {
 	Passkeys int `json:"passkeys"`
 }
 
-// Mail is an enrolment mail.
+// Mail is an enrolment mail, or one that came over SMTP: that one has a sender,
+// and a link only if its text holds one.
 type Mail struct {
 	ID      string    `json:"id"`
 	To      string    `json:"to"`
@@ -25,6 +26,8 @@ type Mail struct {
 	Text    string    `json:"text"`
 	Link    string    `json:"link"`
 	SentAt  time.Time `json:"sent_at"`
+	From    string    `json:"from,omitempty"`
+	HTML    string    `json:"html,omitempty"`
 }
 
 // Request is one management or provider call; status 0 means that the

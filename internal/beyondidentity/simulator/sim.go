@@ -26,12 +26,20 @@ func readSim(w http.ResponseWriter, r *http.Request, dst any) bool {
 	return true
 }
 
-func (s *Simulator) simMailbox(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, s.state.mailbox(r.URL.Query().Get("to")))
+func (s *Simulator) simUsers(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	writeJSON(w, http.StatusOK, s.state.users(query.Get("external_id"), query.Get("email")))
 }
 
-func (s *Simulator) simUsers(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, s.state.allUsers())
+// simLedger takes ?after=, a sequence number, and ?external_id=.
+func (s *Simulator) simLedger(w http.ResponseWriter, r *http.Request) {
+	query := r.URL.Query()
+	after, ok := queryNumber(query.Get("after"))
+	if !ok {
+		writeSimError(w, http.StatusBadRequest, "after: not a number")
+		return
+	}
+	writeJSON(w, http.StatusOK, s.state.ledgerAfter(int64(after), query.Get("external_id")))
 }
 
 func (s *Simulator) simRequests(w http.ResponseWriter, _ *http.Request) {
@@ -146,11 +154,12 @@ func (s *Simulator) simAddFault(w http.ResponseWriter, r *http.Request) {
 		Effect      Effect  `json:"fault"`
 		Times       int     `json:"times"`
 		Probability float64 `json:"probability"`
+		Flap        *Flap   `json:"flap"`
 	}
 	if !readSim(w, r, &in) {
 		return
 	}
-	id, err := s.AddFault(Fault{Match: in.Match, Effect: in.Effect, Times: in.Times, Probability: in.Probability})
+	id, err := s.AddFault(Fault{Match: in.Match, Effect: in.Effect, Times: in.Times, Probability: in.Probability, Flap: in.Flap})
 	if err != nil {
 		writeSimError(w, http.StatusBadRequest, err.Error())
 		return

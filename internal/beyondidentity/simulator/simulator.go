@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -34,6 +35,10 @@ type Config struct {
 	RegistrationRedirectURI string
 	// Modes are the tenant's habits; the zero value means [DefaultModes].
 	Modes Modes
+	// LedgerFile gets each entry of the ledger as a line of JSON, before the
+	// effect is answered; nil for none. It outlives a reset, which is a line of
+	// its own, and, if it is a file, the simulator.
+	LedgerFile io.Writer
 	// Logger is told of each management and provider call; nil discards.
 	Logger *slog.Logger
 	// Now is the clock; nil means time.Now.
@@ -65,6 +70,8 @@ type Simulator struct {
 	log      *slog.Logger
 	state    *state
 	faults   *faultList
+	enemy    hostile
+	sinks    sinks
 	keys     *keyRing
 	mux      *http.ServeMux
 	provider http.Handler
@@ -88,7 +95,6 @@ func New(cfg Config) (*Simulator, error) {
 		cfg:          cfg,
 		now:          cfg.Now,
 		log:          cfg.Logger,
-		state:        newState(cfg.Modes),
 		faults:       &faultList{},
 		keys:         &keyRing{alg: RS256},
 		current:      newEpoch(),
@@ -100,6 +106,9 @@ func New(cfg Config) (*Simulator, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.state = newState(cfg.Modes, ledger{out: cfg.LedgerFile, failed: func(err error) {
+		s.log.Error("write ledger", "error", err)
+	}})
 	rendered, err := newPages()
 	if err != nil {
 		return nil, fmt.Errorf("simulator: pages: %w", err)
@@ -145,12 +154,20 @@ func (s *Simulator) routes() *http.ServeMux {
 	mux.HandleFunc("GET /enroll/{token}", s.showEnrolment)
 	mux.HandleFunc("POST /enroll/{token}", s.enrol)
 	mux.HandleFunc("GET /mailbox", s.showMailbox)
+	mux.HandleFunc("GET /mailbox/{id}", s.showMailHTML)
 	mux.HandleFunc("GET /{$}", s.showIndex)
 	mux.HandleFunc("/", s.showNotFound)
 
+	s.controls(mux)
+	return mux
+}
+
+// controls are the routes that only tests know.
+func (s *Simulator) controls(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sim/mailbox", s.simMailbox)
 	mux.HandleFunc("GET /sim/users", s.simUsers)
 	mux.HandleFunc("PATCH /sim/users/{id}", s.simSetStatus)
+	mux.HandleFunc("GET /sim/ledger", s.simLedger)
 	mux.HandleFunc("GET /sim/requests", s.simRequests)
 	mux.HandleFunc("POST /sim/reset", s.simReset)
 	mux.HandleFunc("GET /sim/modes", s.simModes)
@@ -158,11 +175,13 @@ func (s *Simulator) routes() *http.ServeMux {
 	mux.HandleFunc("GET /sim/faults", s.simFaults)
 	mux.HandleFunc("POST /sim/faults", s.simAddFault)
 	mux.HandleFunc("DELETE /sim/faults", s.simClearFaults)
+	mux.HandleFunc("GET /sim/hostility", s.simHostility)
+	mux.HandleFunc("POST /sim/hostility", s.simBeHostile)
+	mux.HandleFunc("DELETE /sim/hostility", s.simBePeaceful)
 	mux.HandleFunc("POST /sim/keys/rotate", s.simRotateKeys)
 	mux.HandleFunc("/sim/", func(w http.ResponseWriter, _ *http.Request) {
 		writeSimError(w, http.StatusNotFound, "no such control")
 	})
-	return mux
 }
 
 // ServeHTTP answers one request. Management and provider calls are recorded and
@@ -177,8 +196,12 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rec := &recordingWriter{ResponseWriter: w, record: s.recorder(r.Method, r.URL.Path)}
 	defer rec.done()
-	if effect, hit := s.faults.take(r.Method, r.URL.Path); hit {
-		s.serveFaulty(rec, r, effect)
+	if fault, hit := s.faults.take(r.Method, r.URL.Path, s.now()); hit {
+		s.serveFaulty(rec, r, fault.Effect, "fault "+fault.ID)
+		return
+	}
+	if effect, cause, hit := s.enemy.meet(r.Method, r.URL.Path); hit {
+		s.serveFaulty(rec, r, effect, cause)
 		return
 	}
 	s.mux.ServeHTTP(rec, r)
@@ -200,7 +223,11 @@ func isVendorPath(path string) bool {
 func (s *Simulator) Issuer() string { return s.cfg.BaseURL + issuerPath }
 
 // Users lists all users in order of creation, deleted ones included.
-func (s *Simulator) Users() []User { return s.state.allUsers() }
+func (s *Simulator) Users() []User { return s.state.users("", "") }
+
+// Ledger is everything that happened at the provider since the last reset,
+// whatever was answered.
+func (s *Simulator) Ledger() Ledger { return s.state.ledgerAfter(0, "") }
 
 // Requests lists the last 10,000 management and provider calls, oldest first.
 func (s *Simulator) Requests() []Request { return s.state.allRequests() }
@@ -212,7 +239,7 @@ func (s *Simulator) Mailbox(to string) []Mail { return s.state.mailbox(to) }
 // returns ErrNoSuchUser when the internal id is unknown and ErrInvalidStatus
 // for any other status.
 func (s *Simulator) SetStatus(internalID, status string) error {
-	return s.state.setStatus(internalID, status, s.now())
+	return s.state.setStatus(internalID, status, deed{origin: origin{cause: "control"}, at: s.now()})
 }
 
 // Modes are the habits in force.
@@ -230,7 +257,9 @@ func (s *Simulator) SetModes(m Modes) error {
 
 // AddFault arms a fault behind those already there and returns its id. It
 // returns a *FaultError when the fault could never act as it says.
-func (s *Simulator) AddFault(f Fault) (string, error) { return s.faults.add(f) }
+func (s *Simulator) AddFault(f Fault) (string, error) {
+	return s.faults.add(f, s.now())
+}
 
 // Faults lists the faults, used-up ones included.
 func (s *Simulator) Faults() []Fault { return s.faults.all() }
@@ -255,9 +284,9 @@ func (s *Simulator) knowsRedirectURI(uri string) bool {
 	return slices.Contains(s.redirectURIs, uri)
 }
 
-// Reset forgets users, mails, passkeys, tokens, faults and requests, returns to
-// the initial modes, and cancels effects that had not been committed. Signing
-// keys and redirect URIs stay.
+// Reset forgets users, mails, passkeys, tokens, faults, hostility, requests and
+// the ledger, returns to the initial modes, and cancels effects that had not
+// been committed. Signing keys and redirect URIs stay.
 func (s *Simulator) Reset() {
 	s.mu.Lock()
 	old := s.current
@@ -265,12 +294,17 @@ func (s *Simulator) Reset() {
 	s.mu.Unlock()
 	old.close()
 	s.faults.clear()
-	s.state.reset(s.cfg.Modes)
+	s.enemy.end()
+	s.state.reset(s.cfg.Modes, s.now())
 }
 
-// Close cancels effects that had not been committed and waits for the
-// goroutines that carried them. Requests are still answered afterwards.
-func (s *Simulator) Close() { s.epoch().close() }
+// Close cancels effects that had not been committed, waits for the goroutines
+// that carried them, and ends the mail sinks. Requests are still answered
+// afterwards.
+func (s *Simulator) Close() {
+	s.epoch().close()
+	s.sinks.close()
+}
 
 func (s *Simulator) epoch() *epoch {
 	s.mu.Lock()

@@ -64,7 +64,7 @@ func (tn *tenant) newBrowser() *http.Client {
 	if err != nil {
 		tn.t.Fatal(err)
 	}
-	transport := &http.Transport{}
+	transport := &http.Transport{DisableCompression: true} // a test wants the bytes as they came
 	tn.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{
 		Transport:     transport,

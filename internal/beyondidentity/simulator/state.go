@@ -4,9 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -59,22 +57,24 @@ type state struct {
 	byEmail     map[string][]*account
 	creates     map[string]int
 	mails       []Mail
+	mailsTo     map[string][]int // lower-case address to indexes of mails
 	links       map[string]*enrolmentLink
 	credentials map[string]*account
 
 	requests ring
+	ledger   ledger
 
 	sessions sessions
 	window   rateWindow
 }
 
-func newState(m Modes) *state {
-	s := &state{}
-	s.reset(m)
+func newState(m Modes, l ledger) *state {
+	s := &state{ledger: l}
+	s.reset(m, time.Time{})
 	return s
 }
 
-func (s *state) reset(m Modes) {
+func (s *state) reset(m Modes, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.modes = m
@@ -84,9 +84,11 @@ func (s *state) reset(m Modes) {
 	s.byEmail = map[string][]*account{}
 	s.creates = map[string]int{}
 	s.mails = nil
+	s.mailsTo = map[string][]int{}
 	s.links = map[string]*enrolmentLink{}
 	s.credentials = map[string]*account{}
 	s.requests = ring{}
+	s.ledger.reset(now)
 	s.sessions = newSessions()
 	s.window = rateWindow{}
 }
@@ -108,33 +110,37 @@ func (s *state) setModes(m Modes) {
 
 // create commits a user and the mail that goes with it. It returns
 // errExternalIDTaken or errEmailTaken when the modes forbid a duplicate.
-func (s *state) create(p profile, baseURL string, now time.Time) (account, error) {
+func (s *state) create(p profile, baseURL string, d deed) (account, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.conflict(p, nil); err != nil {
+		s.ledger.add(d.refused(p, err))
 		return account{}, err
 	}
-	a := &account{internalID: newInternalID(), status: StatusActive, created: now, modified: now}
+	a := &account{internalID: newInternalID(), status: StatusActive, created: d.at, modified: d.at}
 	s.accounts = append(s.accounts, a)
 	s.byInternal[a.internalID] = a
 	s.assign(a, p)
 	s.creates[p.externalID]++
-	s.mail(a, baseURL, now)
+	s.ledger.add(d.about(KindCreated, a))
+	s.mail(a, baseURL, d)
 	return *a, nil
 }
 
 // recoverUser sends the mail again to the oldest user with this external id. It
 // returns ErrNoSuchUser when there is none. The user keeps its passkeys:
 // whether the real one drops them is not known.
-func (s *state) recoverUser(externalID, baseURL string, now time.Time) (account, error) {
+func (s *state) recoverUser(externalID, baseURL string, d deed) (account, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, a := range s.byExternal[externalID] {
 		if a.status != StatusDeleted {
-			s.mail(a, baseURL, now)
+			s.ledger.add(d.about(KindRecovered, a))
+			s.mail(a, baseURL, d)
 			return *a, nil
 		}
 	}
+	s.ledger.add(d.refused(profile{externalID: externalID}, ErrNoSuchUser))
 	return account{}, ErrNoSuchUser
 }
 
@@ -150,7 +156,7 @@ func (s *state) user(internalID string) (account, error) {
 
 // update changes a user. It returns ErrNoSuchUser, errExternalIDTaken or
 // errEmailTaken.
-func (s *state) update(internalID string, change func(*profile), now time.Time) (account, error) {
+func (s *state) update(internalID string, change func(*profile), d deed) (account, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, err := s.live(internalID)
@@ -160,16 +166,18 @@ func (s *state) update(internalID string, change func(*profile), now time.Time) 
 	p := profile{a.externalID, a.email, a.userName, a.displayName}
 	change(&p)
 	if err := s.conflict(p, a); err != nil {
+		s.ledger.add(d.refused(p, err))
 		return account{}, err
 	}
 	s.unindex(a)
 	s.assign(a, p)
-	a.modified = now
+	a.modified = d.at
+	s.ledger.add(d.about(KindPatched, a))
 	return *a, nil
 }
 
 // setStatus returns ErrNoSuchUser or ErrInvalidStatus.
-func (s *state) setStatus(internalID, status string, now time.Time) error {
+func (s *state) setStatus(internalID, status string, d deed) error {
 	if !slices.Contains([]string{StatusActive, StatusSuspended, StatusDeleted}, status) {
 		return ErrInvalidStatus
 	}
@@ -179,19 +187,25 @@ func (s *state) setStatus(internalID, status string, now time.Time) error {
 	if !ok {
 		return ErrNoSuchUser
 	}
-	a.status, a.modified = status, now
+	a.status, a.modified = status, d.at
+	kind := KindPatched
+	if status == StatusDeleted {
+		kind = KindDeleted
+	}
+	s.ledger.add(d.about(kind, a))
 	return nil
 }
 
 // remove marks a user as deleted, or returns ErrNoSuchUser.
-func (s *state) remove(internalID string, now time.Time) error {
+func (s *state) remove(internalID string, d deed) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, err := s.live(internalID)
 	if err != nil {
 		return err
 	}
-	a.status, a.modified = StatusDeleted, now
+	a.status, a.modified = StatusDeleted, d.at
+	s.ledger.add(d.about(KindDeleted, a))
 	return nil
 }
 
@@ -217,30 +231,30 @@ func (s *state) list(externalID *string, keep func(account) bool, skip, size int
 	return page, total
 }
 
-func (s *state) allUsers() []User {
+// users are all users in order of creation, or those that carry an external id
+// or have an address, by the index, where one is given.
+func (s *state) users(externalID, email string) []User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	users := make([]User, len(s.accounts))
-	for i, a := range s.accounts {
-		users[i] = User{
+	among := s.accounts
+	switch {
+	case externalID != "":
+		among = s.byExternal[externalID]
+	case email != "":
+		among = s.byEmail[strings.ToLower(email)]
+	}
+	users := make([]User, 0, len(among))
+	for _, a := range among {
+		if externalID != "" && email != "" && !strings.EqualFold(a.email, email) {
+			continue
+		}
+		users = append(users, User{
 			ExternalID: a.externalID, InternalID: a.internalID, Email: a.email,
 			UserName: a.userName, DisplayName: a.displayName, Status: a.status,
 			Creates: s.creates[a.externalID], Mails: a.mails, Passkeys: a.passkeys,
-		}
+		})
 	}
 	return users
-}
-
-func (s *state) mailbox(to string) []Mail {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	mails := []Mail{}
-	for _, m := range slices.Backward(s.mails) {
-		if to == "" || strings.EqualFold(m.To, to) {
-			mails = append(mails, m)
-		}
-	}
-	return mails
 }
 
 // enrolment says whose link this is. It returns errLinkUnknown or errLinkUsed.
@@ -256,7 +270,7 @@ func (s *state) enrolment(token string) (account, error) {
 
 // enrol uses the link up and returns a new credential of its owner. It returns
 // errLinkUnknown or errLinkUsed.
-func (s *state) enrol(token string, now time.Time) (credential string, err error) {
+func (s *state) enrol(token string, d deed) (credential string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	link, err := s.link(token)
@@ -265,7 +279,8 @@ func (s *state) enrol(token string, now time.Time) (credential string, err error
 	}
 	link.used = true
 	link.owner.passkeys++
-	link.owner.modified = now
+	link.owner.modified = d.at
+	s.ledger.add(d.about(KindEnrolled, link.owner))
 	credential = newSecret()
 	s.credentials[credential] = link.owner
 	return credential, nil
@@ -334,21 +349,6 @@ func (s *state) unindex(a *account) {
 	email := strings.ToLower(a.email)
 	s.byExternal[a.externalID] = slices.DeleteFunc(s.byExternal[a.externalID], same)
 	s.byEmail[email] = slices.DeleteFunc(s.byEmail[email], same)
-}
-
-func (s *state) mail(a *account, baseURL string, now time.Time) {
-	token := newSecret()
-	link := baseURL + "/enroll/" + token
-	s.links[token] = &enrolmentLink{owner: a}
-	a.mails++
-	s.mails = append(s.mails, Mail{
-		ID:      strconv.Itoa(len(s.mails) + 1),
-		To:      a.email,
-		Subject: "Register your passkey",
-		Text:    fmt.Sprintf("Hello %s,\n\nopen this link on the device that you want to sign in with:\n\n%s\n", a.displayName, link),
-		Link:    link,
-		SentAt:  now.UTC(),
-	})
 }
 
 // newInternalID looks like the ids in the vendor's samples, and like none of

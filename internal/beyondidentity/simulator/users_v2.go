@@ -96,7 +96,7 @@ func (s *Simulator) createV2(w http.ResponseWriter, r *http.Request) *apiError {
 	if bad := p.violationsV2(); len(bad) > 0 {
 		return invalidFields(bad)
 	}
-	a, err := s.state.create(p, s.cfg.BaseURL, s.now())
+	a, err := s.state.create(p, s.cfg.BaseURL, s.deed(r))
 	if err != nil {
 		return conflict("user already exists")
 	}
@@ -128,7 +128,7 @@ func (s *Simulator) patchV2(w http.ResponseWriter, r *http.Request) *apiError {
 	if bad := p.violationsV2(); len(bad) > 0 {
 		return invalidFields(bad)
 	}
-	a, err := s.state.update(id, in.apply, s.now())
+	a, err := s.state.update(id, in.apply, s.deed(r))
 	switch {
 	case errors.Is(err, ErrNoSuchUser):
 		return userNotFound(id)
@@ -142,7 +142,7 @@ func (s *Simulator) patchV2(w http.ResponseWriter, r *http.Request) *apiError {
 }
 
 func (s *Simulator) deleteV2(w http.ResponseWriter, r *http.Request) *apiError {
-	if err := s.state.remove(r.PathValue("id"), s.now()); err != nil {
+	if err := s.state.remove(r.PathValue("id"), s.deed(r)); err != nil {
 		return userNotFound(r.PathValue("id"))
 	}
 	w.WriteHeader(http.StatusOK)

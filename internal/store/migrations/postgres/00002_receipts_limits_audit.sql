@@ -72,7 +72,6 @@ CREATE UNLOGGED TABLE rate_limits (
 
     CONSTRAINT rate_limits_pkey PRIMARY KEY (bucket)
 );
-CREATE INDEX rate_limits_empty_at_idx ON rate_limits (empty_at);
 
 -- What all replicas know of the provider: one row.
 CREATE TABLE provider_gate (
