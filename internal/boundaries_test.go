@@ -49,7 +49,7 @@ var allowed = map[string][]string{
 	"internal/mail":                     {},
 	"internal/invitation":               {"internal/directory"},
 	"internal/ratelimit":                {"internal/directory"},
-	"internal/signup":                   {"internal/directory", "internal/invitation", "internal/ratelimit"},
+	"internal/signup":                   {"internal/directory", "internal/failpoint", "internal/invitation", "internal/ratelimit"},
 	"internal/session":                  {"internal/directory"},
 	"internal/keyring":                  {},
 	"internal/login":                    {"internal/directory", "internal/keyring"},

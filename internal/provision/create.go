@@ -25,10 +25,10 @@ func (s *Service) provision(ctx context.Context, subject Subject) (time.Duration
 		return 0, nil
 	}
 	wait := subject.AmbiguousUntil.Sub(s.Now())
-	if failpoint.Seeded("no-quarantine") {
+	if failpoint.Seeded(failpoint.NoQuarantine) {
 		wait = 0
 	}
-	if subject.Attempt > 0 && !failpoint.Seeded("no-lookup") && (s.Lookup != nil || wait <= 0) {
+	if subject.Attempt > 0 && !failpoint.Seeded(failpoint.NoLookup) && (s.Lookup != nil || wait <= 0) {
 		// An earlier create may have happened. Creating a user sends a mail,
 		// so look before creating another.
 		return s.look(ctx, subject, wait)
@@ -49,7 +49,7 @@ func (s *Service) look(ctx context.Context, subject Subject, wait time.Duration)
 	failpoint.Here("lookup.before")
 	found, err := s.find(ctx, subject.User.ExternalID)
 	failpoint.Here("lookup.after")
-	permit.Done(ctx, err)
+	s.done(ctx, permit, err)
 	switch class := beyondidentity.ClassOf(err); {
 	case class == "":
 		return s.invite(ctx, subject, found)
@@ -104,7 +104,7 @@ func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, e
 	})
 	failpoint.Here("create.after")
 	ctx = context.WithoutCancel(ctx)
-	permit.Done(ctx, err)
+	s.done(ctx, permit, err)
 	switch class := beyondidentity.ClassOf(err); class {
 	case "":
 		s.pace.took(s.Now().Sub(begun))
@@ -130,7 +130,7 @@ func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, e
 // resolve finds out whose user is in the way of a create. It is ours only if
 // it carries our external_id, never by its address.
 func (s *Service) resolve(ctx context.Context, subject Subject, conflict error) (time.Duration, error) {
-	if failpoint.Seeded("adopt-by-email") {
+	if failpoint.Seeded(failpoint.AdoptByEmail) {
 		if found, ok := s.findByEmail(ctx, subject); ok {
 			return s.invite(ctx, subject, found)
 		}
@@ -144,7 +144,7 @@ func (s *Service) resolve(ctx context.Context, subject Subject, conflict error) 
 		return s.postpone(ctx, subject, Postponement{Attempt: subject.Attempt}, closed, conflict)
 	}
 	found, err := s.find(ctx, subject.User.ExternalID)
-	permit.Done(ctx, err)
+	s.done(ctx, permit, err)
 	switch beyondidentity.ClassOf(err) {
 	case "":
 		return s.invite(ctx, subject, found)

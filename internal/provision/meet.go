@@ -72,7 +72,7 @@ func (s *Service) remind(ctx context.Context, subject Subject, lane gate.Lane) (
 	_, err = s.Provider.RecoverUser(ctx, subject.User.ExternalID)
 	failpoint.Here("recover.after")
 	ctx = context.WithoutCancel(ctx)
-	permit.Done(ctx, err)
+	s.done(ctx, permit, err)
 	switch class := beyondidentity.ClassOf(err); class {
 	case "":
 		s.Log.InfoContext(ctx, "enrolment mail is sent again", s.about(subject)...)
@@ -113,7 +113,7 @@ func (s *Service) glance(ctx context.Context, subject Subject, lane gate.Lane) (
 		return 0, false, nil
 	}
 	found, err := s.Lookup.FindUser(ctx, subject.User.ExternalID)
-	permit.Done(ctx, err)
+	s.done(ctx, permit, err)
 	switch beyondidentity.ClassOf(err) {
 	case "", beyondidentity.NotFound:
 		return 0, err == nil && !found.HasActivePasskey, s.note(ctx, subject.User, found, err == nil)

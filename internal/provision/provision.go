@@ -8,6 +8,7 @@ import (
 
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/signup"
 )
@@ -172,7 +173,16 @@ func (s *Service) admit(ctx context.Context, lane gate.Lane) (gate.Permit, time.
 	if closed, ok := errors.AsType[*gate.ClosedError](err); ok {
 		return gate.Permit{}, max(closed.Wait, time.Millisecond), nil
 	}
+	if err == nil {
+		failpoint.Here("gate.after_admit")
+	}
 	return permit, 0, err
+}
+
+// done tells the gate what came of a call.
+func (s *Service) done(ctx context.Context, permit gate.Permit, err error) {
+	failpoint.Here("gate.before_done")
+	permit.Done(ctx, err)
 }
 
 func (s *Service) about(subject Subject) []any {

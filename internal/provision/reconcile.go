@@ -103,7 +103,7 @@ func (s *Service) check(ctx context.Context, user directory.User) (time.Duration
 		return closed, err
 	}
 	found, err := s.Lookup.FindUser(ctx, user.ExternalID)
-	permit.Done(ctx, err)
+	s.done(ctx, permit, err)
 	switch beyondidentity.ClassOf(err) {
 	case "", beyondidentity.NotFound:
 		if err := s.note(ctx, user, found, err == nil); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/invitation"
 	"github.com/portico-id/portico/internal/ratelimit"
 )
@@ -158,7 +159,6 @@ type Service struct {
 // or may not have been stored.
 func (s *Service) Accept(ctx context.Context, r Request) (Signup, error) {
 	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
-	var key *StoredKey
 	if r.IdempotencyKey != "" {
 		replayed, err := s.replay(ctx, r, now)
 		if !errors.Is(err, ErrKeyUnknown) {
@@ -173,14 +173,26 @@ func (s *Service) Accept(ctx context.Context, r Request) (Signup, error) {
 	if err != nil {
 		return Signup{Limit: limit}, err
 	}
-	receipt := newReceipt()
-	hash, err := receipt.Hash()
+	accepted, err := s.store(ctx, r, email, code, now)
+	if failpoint.Seeded(failpoint.CommitRetried) && errors.Is(err, directory.ErrUnavailable) {
+		accepted, err = s.store(ctx, r, email, code, now)
+	}
+	accepted.Limit = limit
+	return accepted, err
+}
+
+// store stores the sign-up, and the answer if it may be asked for again.
+func (s *Service) store(
+	ctx context.Context, r Request, email directory.Email, code *invitation.Hash, now time.Time,
+) (Signup, error) {
+	accepted := Signup{Receipt: newReceipt(), Status: Received, ResendAfter: s.nextResend(now)}
+	hash, err := accepted.Receipt.Hash()
 	if err != nil {
 		return Signup{}, err
 	}
-	resendAfter := s.nextResend(now)
+	var key *StoredKey
 	if r.IdempotencyKey != "" {
-		if key, err = seal(r, receipt, now, resendAfter); err != nil {
+		if key, err = seal(r, accepted.Receipt, now, accepted.ResendAfter); err != nil {
 			return Signup{}, err
 		}
 	}
@@ -193,7 +205,7 @@ func (s *Service) Accept(ctx context.Context, r Request) (Signup, error) {
 		Locale:       r.Locale,
 		TermsVersion: r.TermsVersion,
 		At:           now,
-		ResendAfter:  resendAfter,
+		ResendAfter:  accepted.ResendAfter,
 		Invitation:   code,
 		Key:          key,
 	})
@@ -201,9 +213,9 @@ func (s *Service) Accept(ctx context.Context, r Request) (Signup, error) {
 		return s.replay(ctx, r, now)
 	}
 	if err != nil {
-		return Signup{Limit: limit}, err
+		return Signup{}, err
 	}
-	return Signup{Receipt: receipt, Status: Received, ResendAfter: resendAfter, Limit: limit}, nil
+	return accepted, nil
 }
 
 // admit asks everything that may refuse a sign-up whatever is registered: the
@@ -292,8 +304,10 @@ func (s *Service) Resend(ctx context.Context, receipt Receipt, client netip.Addr
 		return Signup{}, err
 	}
 	if !wished {
-		wait := max(record.ResendAfter.Sub(now), time.Second)
-		return Signup{Limit: limit}, &LimitedError{ratelimit.Decision{Refused: "resend", RetryAfter: wait}}
+		// In whole seconds, rounded up: who comes back then is not too early.
+		wait := max(record.ResendAfter.Sub(now)+time.Second-1, time.Second).Truncate(time.Second)
+		limit.Allowed, limit.Refused, limit.RetryAfter = false, "resend", wait
+		return Signup{Limit: limit}, &LimitedError{limit}
 	}
 	return Signup{Receipt: receipt, Status: Invited, ResendAfter: next, Limit: limit}, nil
 }

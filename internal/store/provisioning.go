@@ -85,32 +85,34 @@ func (s *Store) Enlist(ctx context.Context, id signup.ID, at time.Time) (provisi
 // finds its row.
 func enlist(tx *gorm.DB, receipt signupRow, at time.Time) (signup.Kind, userRow, error) {
 	user := receipt.candidate(at)
-	var conflicts clause.Expression = clause.OnConflict{
-		Columns:   []clause.Column{{Name: "email_canonical"}},
-		DoNothing: true,
-	}
+	unique := clause.OnConflict{Columns: []clause.Column{{Name: "email_canonical"}}, DoNothing: true}
+	query := tx.Clauses(unique)
 	if failpoint.Seeded(failpoint.SelectUnique) {
 		var n int64
 		if err := tx.Model(&userRow{}).Where("email_canonical = ?", user.EmailCanonical).Count(&n).Error; err != nil {
 			return "", userRow{}, err
 		}
-		if conflicts = (clause.OnConflict{}); n > 0 {
-			conflicts = clause.OnConflict{DoNothing: true}
-			user.ID = "00000000-0000-0000-0000-000000000000"
+		if query = tx; n > 0 {
+			return meet(tx, user)
 		}
 	}
-	inserted := tx.Clauses(conflicts).Create(&user)
+	inserted := query.Create(&user)
 	if inserted.Error != nil {
 		return "", userRow{}, inserted.Error
 	}
 	if inserted.RowsAffected == 0 {
-		var owner userRow
-		err := tx.Where("email_canonical = ?", user.EmailCanonical).Take(&owner).Error
-		return signup.Duplicate, owner, err
+		return meet(tx, user)
 	}
 	return signup.New, user, audit(tx, transition{
 		at: at, user: user.ID, signup: receipt.ID, to: directory.Received,
 	})
+}
+
+// meet returns the user who has the candidate's address.
+func meet(tx *gorm.DB, candidate userRow) (signup.Kind, userRow, error) {
+	var owner userRow
+	err := tx.Where("email_canonical = ?", candidate.EmailCanonical).Take(&owner).Error
+	return signup.Duplicate, owner, err
 }
 
 // BeginAttempt records that another create is about to be sent, unless another

@@ -2,12 +2,10 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"hash/fnv"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -21,19 +19,6 @@ import (
 // is registered. It returns signup.ErrKeyInUse, signup.ErrKeyKnown or
 // invitation.ErrInvalid, and then nothing is stored.
 func (s *Store) AcceptSignup(ctx context.Context, a signup.Acceptance) error {
-	if failpoint.Seeded(failpoint.CommitRetried) {
-		// As if the commit's answer had been lost and all were done again.
-		first := a
-		first.ID, first.Key = signup.ID(uuid.Must(uuid.NewV7()).String()), nil
-		first.ReceiptHash = sha256.Sum256(a.ReceiptHash[:])
-		if err := s.acceptSignup(ctx, first); err != nil {
-			return err
-		}
-	}
-	return s.acceptSignup(ctx, a)
-}
-
-func (s *Store) acceptSignup(ctx context.Context, a signup.Acceptance) error {
 	enqueue := func(tx *gorm.DB) error {
 		sqltx, err := sqlTx(tx)
 		if err != nil {
