@@ -36,7 +36,7 @@ func BenchmarkHere(b *testing.B) {
 }
 
 func BenchmarkNothing(b *testing.B) {
-	for b.Loop() { //nolint:revive // an empty loop is the yardstick
+	for b.Loop() {
 	}
 }
 
