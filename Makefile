@@ -19,6 +19,11 @@ TESTFLAGS ?=
 ARGS ?=
 RACE ?=
 CI ?=
+MINUTES ?= 3
+SEED ?= 0
+PAIRS ?= 1000
+TIMINGS ?= 20000
+FUZZTIME ?= 1m
 
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 go_needed := $(shell sed -n 's/^go //p' go.mod)
@@ -76,6 +81,23 @@ test-race: ## the same with the race detector
 .PHONY: test-short
 test-short: ## without the stories that start processes: under a minute when warm
 	$(with_postgres) $(GO) test $(race) $(parallel) -short -timeout 5m $(TESTFLAGS) $(PKG)
+
+.PHONY: gauntlet
+gauntlet: ## sign up under kill -9, crashes and outages, and count (MINUTES=3 SEED=… ARGS='-replicas 3 -storm …')
+	$(GO) run ./cmd/gauntlet -minutes $(MINUTES) -seed $(SEED) $(ARGS)
+
+.PHONY: oracle
+oracle: ## look for a difference between registered and other addresses (PAIRS=1000 TIMINGS=20000)
+	$(with_postgres) $(GO) test ./cmd/internal/program -count 1 -timeout 60m -run NobodyLearns -v -oracle.pairs $(PAIRS) -oracle.timings $(TIMINGS)
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target, one after the other, FUZZTIME each
+	@for package in $$(grep -lr '^func Fuzz' --include='*_test.go' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9]*' $$package/*_test.go | sed 's/func //' | sort -u); do \
+			echo "=== $$package $$target"; \
+			$(GO) test $$package -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 50x || exit 1; \
+		done; \
+	done
 
 .PHONY: lint
 lint: ## run the linters and check the format (builds golangci-lint once, some minutes)

@@ -31,6 +31,8 @@ const (
 	// more jobs than there are idle workers. River's default of 100 ms would
 	// keep most workers idle when calls are quick.
 	fetchCooldown = 5 * time.Millisecond
+	// parkedFor is how long a parked job is kept for an operator to look at.
+	parkedFor = 30 * 24 * time.Hour
 	// sqlitePoll is how soon a job is noticed where nothing notifies.
 	sqlitePoll = 100 * time.Millisecond
 )
@@ -65,6 +67,7 @@ type Queue struct {
 	id       string
 	inserter *river.Client[*sql.Tx]
 
+	announcer announcer
 	worker    worker
 	presence  *presence
 	forgotten *forgotten
@@ -139,19 +142,20 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 			mailQueue:   {MaxWorkers: mailWorkers},
 			upkeepQueue: {MaxWorkers: upkeepWorkers},
 		},
-		FetchCooldown:        fetchCooldown,
-		JobTimeout:           jobLimit,
-		RescueStuckJobsAfter: rescueAfter,
-		MaxAttempts:          maxAttempts,
-		RetryPolicy:          retryPolicy{},
-		PeriodicJobs:         periodic(),
+		FetchCooldown:               fetchCooldown,
+		JobTimeout:                  jobLimit,
+		RescueStuckJobsAfter:        rescueAfter,
+		CancelledJobRetentionPeriod: parkedFor,
+		MaxAttempts:                 maxAttempts,
+		RetryPolicy:                 retryPolicy{},
+		PeriodicJobs:                periodic(),
 	}
 	owner := q.id
 	if q.config.Pool == nil {
 		owner = ""
 	}
 	q.forgotten = startForgotten(ctx, q.config.DB, owner, q.config.Log)
-	settings.Middleware = []rivertype.Middleware{river.WorkerMiddlewareFunc(q.forgotten.Work)}
+	settings.Middleware = []rivertype.Middleware{river.WorkerMiddlewareFunc(q.forgotten.Work), river.WorkerMiddlewareFunc(calm)}
 	err := q.startWorker(ctx, settings)
 	if err != nil {
 		q.worker = nil
@@ -186,6 +190,7 @@ func (q *Queue) startWorker(ctx context.Context, settings *river.Config) (err er
 // they are cancelled; they write what they know and are tried again by
 // whoever works the queue next.
 func (q *Queue) Stop(ctx context.Context) error {
+	q.announcer.stop()
 	if q.worker == nil {
 		return nil
 	}
@@ -206,6 +211,20 @@ type warnings struct{ slog.Handler }
 // Enabled reports whether a record of the level is kept.
 func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// Handle drops what River says of its own work when it is told to stop.
+func (w warnings) Handle(ctx context.Context, record slog.Record) error {
+	stopping := false
+	record.Attrs(func(a slog.Attr) bool {
+		err, ok := a.Value.Any().(error)
+		stopping = ok && errors.Is(err, context.Canceled) || a.Value.String() == context.Canceled.Error()
+		return !stopping
+	})
+	if stopping {
+		return nil
+	}
+	return w.Handler.Handle(ctx, record)
 }
 
 // WithAttrs keeps the threshold.

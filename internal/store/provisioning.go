@@ -194,12 +194,12 @@ func (s *Store) move(
 		if err := audit(tx, t); err != nil {
 			return err
 		}
-		if t.point != "" {
+		if failpoint.Enabled && t.point != "" {
 			failpoint.Here(t.point + ".before_commit")
 		}
 		return nil
 	})
-	if moved && err == nil && t.point != "" {
+	if failpoint.Enabled && moved && err == nil && t.point != "" {
 		failpoint.Here(t.point + ".after_commit")
 	}
 	return moved && err == nil, err

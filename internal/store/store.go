@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 
 	"github.com/portico-id/portico/internal/signup"
@@ -13,6 +14,10 @@ import (
 // Jobs enqueues what is to follow a commit, inside the transaction.
 type Jobs interface {
 	EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error
+	// SignupInsert is the statement that does the same on Postgres: its first
+	// parameter is the sign-up's id, as text. Announce follows its commit.
+	SignupInsert() string
+	Announce()
 	EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error
 	EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error
 }
@@ -22,11 +27,12 @@ type Jobs interface {
 // ratelimit.Store, gate.Store and invitation.Store.
 type Store struct {
 	db   *gorm.DB
+	pool *pgxpool.Pool // nil on SQLite
 	jobs Jobs
 }
 
 // New returns the store of an open database.
-func New(db *DB, jobs Jobs) *Store { return &Store{db: db.gorm, jobs: jobs} }
+func New(db *DB, jobs Jobs) *Store { return &Store{db: db.gorm, pool: db.pool, jobs: jobs} }
 
 // transact runs do in one transaction and translates its error.
 func (s *Store) transact(ctx context.Context, do func(tx *gorm.DB) error) error {

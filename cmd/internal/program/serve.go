@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/store"
 )
 
@@ -83,14 +84,15 @@ func utc(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// prepare waits for the database and sees to its schema.
+// prepare waits for the database and sees to its schema. A database that goes
+// away again meanwhile is waited for once more.
 func prepare(ctx context.Context, config Config, db *store.DB, log *slog.Logger) error {
 	wait, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
 	for {
-		err := db.Ping(wait)
-		if err == nil {
-			break
+		err := prepareNow(wait, config, db, log)
+		if err == nil || wait.Err() != nil || !isAway(wait, db, err) {
+			return err
 		}
 		log.WarnContext(ctx, "database is not there yet", slog.Any("error", err))
 		select {
@@ -98,6 +100,19 @@ func prepare(ctx context.Context, config Config, db *store.DB, log *slog.Logger)
 			return fmt.Errorf("database is not reachable: %w", err)
 		case <-time.After(500 * time.Millisecond):
 		}
+	}
+}
+
+// isAway reports whether err is because the database was not there: it says
+// so, or its connection broke, which not every library that asks it tells.
+func isAway(ctx context.Context, db *store.DB, err error) bool {
+	return errors.Is(err, directory.ErrUnavailable) || errors.Is(err, io.ErrUnexpectedEOF) || db.Ping(ctx) != nil
+}
+
+// prepareNow sees to the schema.
+func prepareNow(ctx context.Context, config Config, db *store.DB, log *slog.Logger) error {
+	if err := db.Ping(ctx); err != nil {
+		return err
 	}
 	ok, err := current(ctx, db)
 	switch {
@@ -176,7 +191,7 @@ func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error 
 	running.Go(func() { p.sessions.Run(background) })
 	// Long polls end with readiness: their requests would hold the shutdown up.
 	running.Go(func() { p.signups.Run(ctx) })
-	err := p.queue.Start(background, p.handlers())
+	err := p.startQueue(background)
 	if err == nil {
 		ready.Store(true)
 		log.InfoContext(ctx, "ready", slog.String("api", l.api.Addr().String()), slog.String("ops", l.ops.Addr().String()))
@@ -194,6 +209,25 @@ func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error 
 	running.Wait()
 	log.InfoContext(ctx, "stopped")
 	return err
+}
+
+// startQueue starts the jobs. A database that goes away just then is waited
+// for, as prepare does.
+func (p *parts) startQueue(ctx context.Context) error {
+	wait, cancel := context.WithTimeout(ctx, databaseWait)
+	defer cancel()
+	for {
+		err := p.queue.Start(ctx, p.handlers())
+		if err == nil || wait.Err() != nil || !isAway(wait, p.db, err) {
+			return err
+		}
+		p.log.WarnContext(ctx, "jobs cannot be started yet", slog.Any("error", err))
+		select {
+		case <-wait.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // stop answers the requests under way and ends the jobs.
