@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -20,6 +21,7 @@ import (
 	"github.com/portico-id/portico/api/apitest"
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/store"
 )
 
 const (
@@ -38,8 +40,26 @@ type world struct {
 	settings map[string]string
 }
 
-// newWorld starts a simulator; start or spawn run Portico.
+// newWorld starts a simulator whose management API fails in every way that one
+// can, a fifth of the time; start or spawn run Portico.
 func newWorld(t *testing.T, databaseURL string) *world {
+	t.Helper()
+	w := newKindWorld(t, databaseURL)
+	seed := rand.Uint64() //nolint:gosec // no secret
+	if err := w.sim.BeHostile(simulator.Hostility{Seed: seed, Level: 0.2, Lateness: 500 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the provider was hostile with seed %d", seed)
+		}
+	})
+	return w
+}
+
+// newKindWorld starts a simulator that does as it should, for what counts each
+// call and mail, or the time.
+func newKindWorld(t *testing.T, databaseURL string) *world {
 	t.Helper()
 	w := plannedWorld(t, databaseURL)
 	w.startSimulator()
@@ -171,6 +191,16 @@ func (l *watcher) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.log.String()
+}
+
+// behind is the world's database, behind Portico's back.
+func (w *world) behind() *store.DB {
+	w.t.Helper()
+	db, err := store.Open(w.t.Context(), w.settings["PORTICO_DATABASE_URL"])
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return db
 }
 
 // freeAddress returns a loopback address that nobody listens on. Ports below

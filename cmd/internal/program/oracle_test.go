@@ -1,7 +1,6 @@
 package program
 
 import (
-	"database/sql"
 	"flag"
 	"fmt"
 	"maps"
@@ -12,8 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx", to look behind Portico's back
 
 	"github.com/portico-id/portico/internal/store/storetest"
 )
@@ -35,7 +32,7 @@ func TestNobodyLearnsWhoIsRegistered(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: takes some thousand sign-ups")
 	}
-	w := newWorld(t, storetest.Postgres(t))
+	w := newKindWorld(t, storetest.Postgres(t))
 	w.settings["PORTICO_RATE_LIMITS"] = "off"
 	w.start()
 	b := w.browser()
@@ -73,14 +70,11 @@ func register(t *testing.T, w *world, b *browser, n int) []account {
 		accounts = append(accounts, a)
 		receipts = append(receipts, b.signUp(a.email))
 	}
-	db, err := sql.Open("pgx", w.settings["PORTICO_DATABASE_URL"])
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := w.behind()
 	defer db.Close()
 	for i, a := range accounts {
 		b.await(receipts[i], "invited")
-		if _, err := db.ExecContext(t.Context(), `UPDATE users SET status = $1,
+		if _, err := db.SQL().ExecContext(t.Context(), `UPDATE users SET status = $1,
 			activated_at = CASE WHEN $1 IN ('active', 'suspended', 'deleted') THEN now() END
 			WHERE email_canonical = $2`, a.standing, a.email); err != nil {
 			t.Fatal(err)
