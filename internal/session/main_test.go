@@ -80,12 +80,17 @@ func (w *world) invite(t *testing.T, address string) directory.Identity {
 	if _, err := signups.Accept(t.Context(), signup.Request{Email: address}); err != nil {
 		t.Fatal(err)
 	}
-	var id string
-	row := w.db.SQL().QueryRowContext(t.Context(), `SELECT id FROM users WHERE email_canonical = $1`, address)
-	if err := row.Scan(&id); err != nil {
+	var accepted string
+	row := w.db.SQL().QueryRowContext(t.Context(), `SELECT id FROM signups WHERE email_canonical = $1`, address)
+	if err := row.Scan(&accepted); err != nil {
 		t.Fatal(err)
 	}
-	moved, err := w.store.Invite(t.Context(), directory.UserID(id), directory.InternalID("int-"+id))
+	subject, err := w.store.Enlist(t.Context(), signup.ID(accepted), w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := string(subject.User.ID)
+	moved, err := w.store.Invite(t.Context(), subject, directory.InternalID("int-"+id), w.clock.now())
 	if !moved || err != nil {
 		t.Fatalf("invite: %v, %v", moved, err)
 	}
