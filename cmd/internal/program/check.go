@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"text/tabwriter"
 	"time"
 
 	"github.com/portico-id/portico/internal/beyondidentity"
+	"github.com/portico-id/portico/internal/challenge"
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/gate"
+	"github.com/portico-id/portico/internal/store"
 )
 
 type checkCmd struct {
@@ -45,6 +49,9 @@ func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error
 		}
 		findings = append(findings, config.tryDatabase(ctx)...)
 		findings = append(findings, config.tryProvider(ctx, p), config.tryAPI(ctx))
+		if p.challenge != nil {
+			findings = append(findings, config.tryChallenge(ctx, p))
+		}
 	}
 	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "CHECK\tRESULT\tDETAIL")
@@ -78,7 +85,37 @@ func (c Config) tryDatabase(ctx context.Context) []finding {
 	if err == nil && !ok {
 		err = errors.New("not up to date: run `portico migrate up`")
 	}
-	return append(findings, found("schema", err, "up to date"))
+	findings = append(findings, found("schema", err, "up to date"))
+	if err != nil {
+		return findings
+	}
+	return append(findings, c.tryGate(ctx, db))
+}
+
+// tryGate says whether the replicas that run let calls to the provider pass.
+func (c Config) tryGate(ctx context.Context, db *store.DB) finding {
+	const what = "gate to the provider"
+	state, err := (&gate.Gate{
+		Store: store.New(db, nil), Token: func() string { return fingerprint(c) }, Now: time.Now,
+	}).State(ctx)
+	if err == nil && !state.Open() {
+		return finding{what, "warning", fmt.Sprintf("closed since %s: %s", state.Since.Format(time.RFC3339), state.Because)}
+	}
+	return found(what, err, "open")
+}
+
+// tryChallenge asks the challenge's service about a token that cannot be one:
+// it says so only to whom it knows by the secret.
+func (c Config) tryChallenge(ctx context.Context, p plan) finding {
+	const what = "challenge"
+	ctx, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	defer p.challenge.CloseIdle()
+	err := p.challenge.Verify(ctx, "portico-check", netip.Addr{})
+	if errors.Is(err, challenge.ErrRefused) {
+		err = nil
+	}
+	return found(what, err, "secret accepted")
 }
 
 func (c Config) tryProvider(ctx context.Context, p plan) finding {

@@ -45,7 +45,7 @@ func TestMigrateBringsADatabaseUpToDateAndSaysSo(t *testing.T) {
 func TestCheckFindsNothingWhereEverythingIsRight(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, databaseURL)
+		w := newKindWorld(t, databaseURL)
 		out, err := w.command("check")
 		if err != nil || strings.Contains(out, "FAILED") {
 			t.Errorf("%v\n%s", err, out)
@@ -99,7 +99,7 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, storetest.SQLite(t))
+			w := newKindWorld(t, storetest.SQLite(t))
 			c.change(t, w)
 			out, err := w.command("check")
 			if err == nil {

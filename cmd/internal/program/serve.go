@@ -216,9 +216,11 @@ func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error 
 func (p *parts) startQueue(ctx context.Context) error {
 	wait, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
-	for {
+	for try := 1; ; try++ {
 		err := p.queue.Start(ctx, p.handlers())
-		if err == nil || wait.Err() != nil || !isAway(wait, p.db, err) {
+		// Its library does not always tell that it was the database's fault,
+		// which may be back by now.
+		if err == nil || wait.Err() != nil || try > 3 && !isAway(wait, p.db, err) {
 			return err
 		}
 		p.log.WarnContext(ctx, "jobs cannot be started yet", slog.Any("error", err))

@@ -38,7 +38,7 @@ func (w *world) withSMTP() {
 func TestTheOwnerOfARegisteredAddressIsToldOnceInTheirLanguage(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, databaseURL)
+		w := newKindWorld(t, databaseURL)
 		w.withSMTP()
 		w.start()
 		b := w.browser()
@@ -74,7 +74,7 @@ func exactly(n int, mails []simulator.Mail) error {
 func TestWhoSignsUpAgainBeforeEnrollingGetsTheMailAgainAndStaysOneUser(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
-		w := newWorld(t, databaseURL)
+		w := newKindWorld(t, databaseURL)
 		w.start()
 		b := w.browser()
 		first := b.signUp("ada@example.com")
@@ -126,7 +126,7 @@ func (w *world) backdate(by time.Duration) {
 
 func TestAPasskeyIsNoticedWithoutALogin(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, storetest.Postgres(t))
+	w := newKindWorld(t, storetest.Postgres(t))
 	w.start()
 	b := w.browser()
 	r := b.signUp("ada@example.com")
