@@ -65,7 +65,7 @@ func (cmd simulatorCmd) Run(ctx context.Context, out output) error {
 func serveSMTP(ctx context.Context, listener net.Listener, sim *simulator.Simulator) error {
 	stopped := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stopped()
-	return sim.ServeSMTP(listener)
+	return sim.ServeSMTP(listener) //nolint:contextcheck // it ends with the listener
 }
 
 // serve serves until ctx ends.

@@ -17,7 +17,7 @@ import (
 func main() {
 	// net/http writes what a peer sent out of turn to the standard library's
 	// log, word for word. It may hold anybody's data.
-	log.SetOutput(io.Discard)
+	log.SetOutput(io.Discard) //nolint:forbidigo // to silence it
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := program.Run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	stop()

@@ -85,13 +85,15 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 		"a challenge of plain http": {map[string]string{
 			"PORTICO_CHALLENGE_URL": "http://challenge.example.com", "PORTICO_CHALLENGE_SECRET": "a-secret-of-its-own",
 		}, "PORTICO_CHALLENGE_URL"},
-		"a mail server that is none":   {map[string]string{"PORTICO_SMTP_URL": "mail.example.com"}, "PORTICO_SMTP_URL"},
-		"a sender that is no address":  {map[string]string{"PORTICO_SMTP_URL": "smtps://mail.example.com", "PORTICO_MAIL_FROM": "Nobody"}, "PORTICO_MAIL_FROM"},
-		"templates that are not there": {map[string]string{"PORTICO_SMTP_URL": "smtps://mail.example.com", "PORTICO_MAIL_TEMPLATES": "/nowhere"}, "PORTICO_MAIL_TEMPLATES"},
-		"a budget below nothing":       {map[string]string{"PORTICO_BEYOND_RATE_PER_MINUTE": "-1"}, "PORTICO_BEYOND_RATE_PER_MINUTE"},
-		"no public URL":                {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
-		"a public URL with a path":     {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
-		"a public URL of plain http":   {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
+		"a mail server that is none":  {map[string]string{"PORTICO_SMTP_URL": "mail.example.com"}, "PORTICO_SMTP_URL"},
+		"a sender that is no address": {map[string]string{"PORTICO_SMTP_URL": "smtps://mail.example.com", "PORTICO_MAIL_FROM": "Nobody"}, "PORTICO_MAIL_FROM"},
+		"templates that are not there": {map[string]string{
+			"PORTICO_SMTP_URL": "smtps://mail.example.com", "PORTICO_MAIL_TEMPLATES": "/nowhere",
+		}, "PORTICO_MAIL_TEMPLATES"},
+		"a budget below nothing":     {map[string]string{"PORTICO_BEYOND_RATE_PER_MINUTE": "-1"}, "PORTICO_BEYOND_RATE_PER_MINUTE"},
+		"no public URL":              {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
+		"a public URL with a path":   {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
+		"a public URL of plain http": {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
 		"plain http to another machine": {map[string]string{
 			"PORTICO_PUBLIC_URL": "http://example.com", "PORTICO_ALLOW_INSECURE_LOCALHOST": "true",
 		}, "PORTICO_PUBLIC_URL"},

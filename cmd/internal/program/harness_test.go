@@ -45,7 +45,7 @@ type world struct {
 func newWorld(t *testing.T, databaseURL string) *world {
 	t.Helper()
 	w := newKindWorld(t, databaseURL)
-	seed := rand.Uint64() //nolint:gosec // no secret
+	seed := rand.Uint64() //nolint:forbidigo // chance, no secret
 	if err := w.sim.BeHostile(simulator.Hostility{Seed: seed, Level: 0.2, Lateness: 500 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}

@@ -95,7 +95,7 @@ func (p *pair) compare(t *testing.T, b *browser) {
 	t.Helper()
 	emails := []string{p.known.email, p.unknown}
 	var answers [2]string
-	order := rand.Perm(2) //nolint:gosec // no secret
+	order := rand.Perm(2) //nolint:forbidigo // chance, no secret
 	for _, i := range order {
 		a := b.do(http.MethodPost, b.w.public+"/signup", fmt.Sprintf(`{"email":%q}`, emails[i]))
 		a.want(t, http.StatusAccepted, &p.receipts[i])
@@ -135,7 +135,7 @@ func timings(t *testing.T, b *browser, registered []account) {
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
 	for i := range *oracleTimings {
-		isKnown := rand.IntN(2) == 0 //nolint:gosec // no secret
+		isKnown := rand.IntN(2) == 0 //nolint:forbidigo // chance, no secret
 		email := registered[i%len(registered)].email
 		if !isKnown {
 			email = fmt.Sprintf("timed-%05d@example.com", i) // as long as the others
@@ -180,7 +180,7 @@ func middle(times []time.Duration) time.Duration {
 func noiseOf(times []time.Duration) (largest time.Duration) {
 	mixed := slices.Clone(times)
 	for range 200 {
-		rand.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] }) //nolint:gosec // no secret
+		rand.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] }) //nolint:forbidigo // chance, no secret
 		half := len(mixed) / 2
 		largest = max(largest, (middle(mixed[:half]) - middle(mixed[half:])).Abs())
 	}
