@@ -24,7 +24,7 @@ func (w *world) leavesNothing() {
 			w.t.Errorf("%s has %d rows", table, n)
 		}
 	}
-	if n := len(w.jobs.all()); n != 0 {
+	if n := len(w.enqueued("signup")); n != 0 {
 		w.t.Errorf("%d jobs were enqueued", n)
 	}
 }

@@ -327,7 +327,7 @@ func TestRoutesAreOnlyThese(t *testing.T) {
 		routes = append(routes, r.method+" "+r.path)
 	}
 	want := []string{
-		"POST /signup", "GET /signup/{signup_id}", "GET /login", "POST /login",
+		"POST /signup", "GET /signup/{signup_id}", "POST /signup/{signup_id}/resend", "GET /login", "POST /login",
 		"GET /callback", "POST /callback", "GET /me", "POST /logout",
 	}
 	if !slices.Equal(routes, want) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func TestRequestsThatFitNoRoute(t *testing.T) {
 		b := b.in(t)
 		for _, path := range []string{
 			"/", "/nothing", "/me/", "/ME", "/signup/", "/signup/a/b", "/signup//", "//me", "/./me", "/me/..", "/admin", "/metrics",
-			"/livez", "/readyz", "/debug/pprof/", "/openapi.yaml", "/docs", "/.git/config", "/me;x=1", "/me%2f", "/%6de/x",
+			"/signup/a/resend/", "/signup/resend/b", "/signup/a/RESEND", "/livez", "/readyz", "/debug/pprof/", "/openapi.yaml", "/docs", "/.git/config", "/me;x=1", "/me%2f", "/%6de/x",
 			"/" + strings.Repeat("a", 8000),
 		} {
 			b.get(path).is(http.StatusNotFound, "not_found")
@@ -31,7 +32,7 @@ func TestRequestsThatFitNoRoute(t *testing.T) {
 	})
 	step(t, "ASVS-4.1.4 ASVS-13.4.4 a method that the route does not take", func(t *testing.T) {
 		b := b.in(t)
-		for _, path := range []string{"/signup", "/signup/x", "/login", "/callback", "/me", "/logout"} {
+		for _, path := range []string{"/signup", "/signup/x", "/signup/x/resend", "/login", "/callback", "/me", "/logout"} {
 			for _, method := range []string{"PUT", "PATCH", "DELETE", "TRACE", "PROPFIND", "QUERY", "get", "Post", "FOO", "X-HTTP"} {
 				b.send(b.request(method, path, ""), false).is(http.StatusMethodNotAllowed, "method_not_allowed")
 			}
@@ -194,6 +195,14 @@ func TestOriginsThatMayReadAnswers(t *testing.T) {
 			if a.header.Get("Access-Control-Allow-Origin") != appOrigin || a.header.Get("Access-Control-Allow-Credentials") != "true" {
 				t.Errorf("%s: the app may not read the answer: %v", path, a.header)
 			}
+			for _, name := range []string{
+				"X-Request-Id", "Location", "Retry-After", "ETag", "Idempotency-Replayed", "Preference-Applied",
+				"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
+			} {
+				if !slices.Contains(strings.Split(a.header.Get("Access-Control-Expose-Headers"), ","), name) {
+					t.Errorf("%s: the app may not read %s", path, name)
+				}
+			}
 			if !strings.Contains(strings.Join(a.header.Values("Vary"), ","), "Origin") {
 				t.Errorf("%s: a cache would hand the answer to other origins", path)
 			}
@@ -221,14 +230,15 @@ func TestOriginsThatMayReadAnswers(t *testing.T) {
 	}
 	step(t, "BBA-12 the app's preflight", func(t *testing.T) {
 		b := b.in(t)
-		for _, path := range []string{"/me", "/signup", "/login", "/callback", "/logout"} {
+		for _, path := range []string{"/me", "/signup", "/signup/x", "/signup/x/resend", "/login", "/callback", "/logout"} {
 			a := b.send(b.request(http.MethodOptions, path, "", header{"X-CSRF", ""}, header{"Origin", appOrigin},
-				header{"Access-Control-Request-Method", "POST"}, header{"Access-Control-Request-Headers", "x-csrf,content-type"}), false)
+				header{"Access-Control-Request-Method", "POST"},
+				header{"Access-Control-Request-Headers", "x-csrf,content-type,idempotency-key,prefer,if-none-match"}), false)
 			for name, want := range map[string]string{
 				"Access-Control-Allow-Origin":      appOrigin,
 				"Access-Control-Allow-Credentials": "true",
 				"Access-Control-Allow-Methods":     "GET,POST",
-				"Access-Control-Allow-Headers":     "Content-Type,Authorization,X-CSRF",
+				"Access-Control-Allow-Headers":     "Content-Type,Authorization,X-CSRF,Idempotency-Key,Prefer,If-None-Match",
 				"Access-Control-Max-Age":           "600",
 			} {
 				if got := a.header.Get(name); got != want {

@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -21,11 +22,16 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/keyring"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/provision"
+	"github.com/portico-id/portico/internal/queue"
+	"github.com/portico-id/portico/internal/ratelimit"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -44,12 +50,23 @@ const (
 type clock struct {
 	mu    sync.Mutex
 	moved time.Duration
+	from  time.Time // when it was stopped; zero while it goes
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.from.IsZero() {
+		return c.from.Add(c.moved)
+	}
 	return time.Now().Add(c.moved)
+}
+
+// stop lets only advance move the clock from now on.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.from = time.Now()
 }
 
 func (c *clock) advance(d time.Duration) {
@@ -58,23 +75,21 @@ func (c *clock) advance(d time.Duration) {
 	c.moved += d
 }
 
-// jobs takes the place of the queue: it remembers what was enqueued.
+// jobs is a queue whose inserts can be held up.
 type jobs struct {
-	mu  sync.Mutex
-	ids []signup.ID
+	*queue.Queue
+
+	hold chan struct{} // if not nil, a sign-up with a key takes until it is closed
+	held chan struct{} // gets a token for each that is held
 }
 
-func (j *jobs) EnqueueSignup(_ context.Context, _ *sql.Tx, id signup.ID) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.ids = append(j.ids, id)
-	return nil
-}
-
-func (j *jobs) all() []signup.ID {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return append([]signup.ID(nil), j.ids...)
+// EnqueueSignup inserts the job, unless it is held.
+func (j *jobs) EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	if j.hold != nil {
+		j.held <- struct{}{}
+		<-j.hold
+	}
+	return j.Queue.EnqueueSignup(ctx, tx, id)
 }
 
 // options say how a world differs from the usual one.
@@ -84,6 +99,12 @@ type options struct {
 	proxies     []netip.Prefix
 	noProvider  bool                            // the provider has not been discovered
 	provider    func(http.Handler) http.Handler // stands before the simulator
+	queue       bool                            // sign-ups are carried out by themselves
+
+	limits    ratelimit.Limits
+	policy    *directory.Policy
+	mode      signup.Mode
+	challenge signup.Challenge
 }
 
 // world is an API with everything behind it, on real sockets.
@@ -98,6 +119,7 @@ type world struct {
 	flows   *clock // of logins: the provider's tokens are of the machine's time
 	jobs    *jobs
 	carry   *provision.Service
+	signups *signup.Service
 	secrets *secrets
 	log     *lines
 }
@@ -107,9 +129,8 @@ func newWorld(t *testing.T, o options) *world {
 	if o.databaseURL == "" {
 		o.databaseURL = copyOfSQLite(t)
 	}
-	w := &world{t: t, clock: &clock{}, flows: &clock{}, jobs: &jobs{}, secrets: &secrets{}, log: &lines{}}
+	w := &world{t: t, clock: &clock{}, flows: &clock{}, secrets: &secrets{}, log: &lines{}}
 	w.db = storetest.Open(t, o.databaseURL)
-	w.store = store.New(w.db, w.jobs)
 	w.server = httptest.NewUnstartedServer(nil)
 	scheme := "http://"
 	if o.secure {
@@ -118,11 +139,11 @@ func newWorld(t *testing.T, o options) *world {
 	w.url = scheme + w.server.Listener.Addr().String()
 	simURL := w.startSimulator(o)
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.carry = &provision.Service{Store: w.store, Provider: beyond(t, simURL), CallLimit: time.Second, Now: w.clock.now, Log: log}
+	w.signUps(o, beyond(t, simURL), log)
 	served, err := api.New(api.Config{
 		PublicURL: w.url, FrontendOrigins: []string{appOrigin}, DefaultReturnTo: appOrigin + "/home",
 		InsecureLocalhost: !o.secure, TrustedProxies: o.proxies,
-		Signups: &signup.Service{Store: w.store, ResendAfter: time.Minute, Now: w.clock.now},
+		Signups: w.signups,
 		Login:   w.relyingParty(simURL, o.noProvider, log),
 		Sessions: &session.Service{
 			Store: w.store, Idle: idle, Absolute: absolute, Now: w.clock.now, Log: log,
@@ -143,6 +164,62 @@ func newWorld(t *testing.T, o options) *world {
 		w.secrets.check(t, w.log.text())
 	})
 	return w
+}
+
+// signUps makes what accepts sign-ups and what carries them out.
+func (w *world) signUps(o options, provider *beyondidentity.Client, log *slog.Logger) {
+	w.t.Helper()
+	inserts, err := queue.New(queue.Config{DB: w.db.SQL(), Pool: w.db.Pool(), Workers: 8, Log: log})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.jobs = &jobs{Queue: inserts}
+	w.store = store.New(w.db, w.jobs)
+	w.carry = &provision.Service{
+		Store: w.store, Provider: provider, Lookup: provider,
+		Gate: &gate.Gate{Store: w.store, Token: func() string { return "token" }, Now: w.clock.now, Log: log},
+		// The pause is shorter than the time before resend_after, which begins
+		// earlier: a wish that is accepted must not come to nothing.
+		Quarantine: time.Minute, CallLimit: time.Second, MailPause: 30 * time.Second, Now: w.clock.now, Log: log,
+	}
+	w.signups = &signup.Service{
+		Store: w.store, Policy: o.policy, Mode: o.mode, Challenge: o.challenge, ResendAfter: time.Minute, Now: w.clock.now,
+	}
+	if !o.limits.Off() {
+		w.signups.Limits = &ratelimit.Limiter{Store: w.store, Limits: o.limits, Now: w.clock.now}
+	}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		w.signups.Run(ctx)
+	}()
+	w.t.Cleanup(func() {
+		cancel()
+		<-stopped
+	})
+	if o.queue {
+		w.work()
+	}
+}
+
+// work lets the queue carry sign-ups out until the test ends.
+func (w *world) work() {
+	w.t.Helper()
+	nothing := func(context.Context) error { return nil }
+	err := w.jobs.Start(w.t.Context(), queue.Handlers{
+		CarrySignup: w.carry.Carry, Resend: w.carry.Resend, Notify: w.carry.Notify, Reconcile: nothing, Housekeep: nothing,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.t.Context()), await.Patience)
+		defer cancel()
+		if err := w.jobs.Stop(ctx); err != nil {
+			w.t.Error(err)
+		}
+	})
 }
 
 // migrated is a migrated SQLite file, made by the first test that needs one.
@@ -236,12 +313,47 @@ func beyond(t *testing.T, simURL string) *beyondidentity.Client {
 	return client
 }
 
+// enqueued returns the sign-ups that have a job of the kind, oldest first.
+func (w *world) enqueued(kind string) []signup.ID {
+	w.t.Helper()
+	rows, err := w.db.SQL().QueryContext(w.t.Context(), "SELECT args FROM river_job WHERE kind = '"+kind+"' ORDER BY id")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []signup.ID
+	for rows.Next() {
+		var raw []byte
+		var args struct {
+			ID signup.ID `json:"signup_id"`
+		}
+		if err := errors.Join(rows.Scan(&raw), json.Unmarshal(raw, &args)); err != nil {
+			w.t.Fatal(err)
+		}
+		ids = append(ids, args.ID)
+	}
+	if err := rows.Err(); err != nil {
+		w.t.Fatal(err)
+	}
+	return ids
+}
+
 // provision carries out what has been enqueued so far.
 func (w *world) provision() {
 	w.t.Helper()
-	for _, id := range w.jobs.all() {
+	for _, id := range w.enqueued("signup") {
 		if again, err := w.carry.Carry(w.t.Context(), id); err != nil || again != 0 {
 			w.t.Fatalf("provisioning: again in %v: %v", again, err)
+		}
+	}
+}
+
+// resent carries out the wishes for another mail.
+func (w *world) resent() {
+	w.t.Helper()
+	for _, id := range w.enqueued("resend") {
+		if again, err := w.carry.Resend(w.t.Context(), id); err != nil || again != 0 {
+			w.t.Fatalf("resending: again in %v: %v", again, err)
 		}
 	}
 }

@@ -3,10 +3,14 @@ package signup_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -23,7 +27,37 @@ var (
 	rounded = time.Date(2026, 3, 1, 11, 0, 0, 123456000, time.UTC)
 )
 
-func newService(t *testing.T, databaseURL string) (*signup.Service, *store.DB) {
+// clock is a time that only a test moves.
+type clock struct {
+	mu sync.Mutex
+	at time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.at
+}
+
+func (c *clock) set(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = at
+}
+
+func (c *clock) advance(d time.Duration) { c.set(c.now().Add(d)) }
+
+// world is a service over a database.
+type world struct {
+	*signup.Service
+
+	t     *testing.T
+	db    *store.DB
+	store *store.Store
+	clock *clock
+}
+
+func newWorld(t *testing.T, databaseURL string) *world {
 	t.Helper()
 	db := storetest.Open(t, databaseURL)
 	log := slog.New(slog.DiscardHandler)
@@ -31,15 +65,14 @@ func newService(t *testing.T, databaseURL string) (*signup.Service, *store.DB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return over(db, jobs), db
+	return over(t, db, jobs)
 }
 
-func over(db *store.DB, jobs store.Jobs) *signup.Service {
-	return &signup.Service{
-		Store:       store.New(db, jobs),
-		ResendAfter: resendAfter,
-		Now:         func() time.Time { return moment },
-	}
+func over(t *testing.T, db *store.DB, jobs store.Jobs) *world {
+	t.Helper()
+	w := &world{t: t, db: db, store: store.New(db, jobs), clock: &clock{at: moment}}
+	w.Service = &signup.Service{Store: w.store, ResendAfter: resendAfter, Now: w.clock.now}
+	return w
 }
 
 // jobsFunc are jobs that are whatever the function does.
@@ -50,37 +83,159 @@ func (f jobsFunc) EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) e
 	return f(ctx, tx, id)
 }
 
-// stored is how many rows there are.
-type stored struct{ users, signups, jobs int }
+// SignupInsert fails. What the function is to see has an idempotency key.
+func (jobsFunc) SignupInsert() string { return `INSERT INTO river_job (kind) VALUES ($1::text)` }
 
-func countRows(t *testing.T, db *store.DB) stored {
-	t.Helper()
+// Announce does nothing.
+func (jobsFunc) Announce() {}
+
+// EnqueueResend calls the function.
+func (f jobsFunc) EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	return f(ctx, tx, id)
+}
+
+// EnqueueNotice calls the function.
+func (f jobsFunc) EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	return f(ctx, tx, id)
+}
+
+// stored is how many rows there are.
+type stored struct{ users, signups, keys, jobs int }
+
+func (w *world) rows() stored {
+	w.t.Helper()
 	var n stored
 	for query, into := range map[string]*int{
-		`SELECT count(*) FROM users`:     &n.users,
-		`SELECT count(*) FROM signups`:   &n.signups,
-		`SELECT count(*) FROM river_job`: &n.jobs,
+		`SELECT count(*) FROM users`:            &n.users,
+		`SELECT count(*) FROM signups`:          &n.signups,
+		`SELECT count(*) FROM idempotency_keys`: &n.keys,
+		`SELECT count(*) FROM river_job`:        &n.jobs,
 	} {
-		if err := db.SQL().QueryRowContext(t.Context(), query).Scan(into); err != nil {
-			t.Fatal(err)
-		}
+		w.scan(query, into)
 	}
 	return n
 }
 
-func accept(t *testing.T, s *signup.Service, address string) signup.Signup {
-	t.Helper()
-	accepted, err := s.Accept(t.Context(), signup.Request{Email: address})
+// scan reads one value.
+func (w *world) scan(query string, into any, args ...any) {
+	w.t.Helper()
+	if err := w.db.SQL().QueryRowContext(w.t.Context(), query, args...).Scan(into); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// exec changes the database behind the service's back.
+func (w *world) exec(statement string, args ...any) {
+	w.t.Helper()
+	if _, err := w.db.SQL().ExecContext(w.t.Context(), statement, args...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) accept(address string) signup.Signup {
+	w.t.Helper()
+	accepted, err := w.Accept(w.t.Context(), signup.Request{Email: address})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	return accepted
 }
 
-// exec changes the database behind the service's back.
-func exec(t *testing.T, db *store.DB, statement string, args ...any) {
-	t.Helper()
-	if _, err := db.SQL().ExecContext(t.Context(), statement, args...); err != nil {
-		t.Fatal(err)
+// unlisted returns the sign-ups that have no user yet, oldest first.
+func (w *world) unlisted() []signup.ID {
+	w.t.Helper()
+	rows, err := w.db.SQL().QueryContext(w.t.Context(), `SELECT id FROM signups WHERE user_id IS NULL ORDER BY id`)
+	if err != nil {
+		w.t.Fatal(err)
 	}
+	defer rows.Close()
+	var ids []signup.ID
+	for rows.Next() {
+		var id signup.ID
+		if err := rows.Scan(&id); err != nil {
+			w.t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		w.t.Fatal(err)
+	}
+	return ids
+}
+
+// enlist gives every sign-up its user, as their jobs would.
+func (w *world) enlist() {
+	w.t.Helper()
+	for _, id := range w.unlisted() {
+		if _, err := w.store.Enlist(w.t.Context(), id, w.clock.now()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// settle does what the jobs of all sign-ups would have done by at.
+func (w *world) settle(at time.Time) {
+	w.t.Helper()
+	w.enlist()
+	w.exec(`UPDATE signups SET settled_at = $1 WHERE settled_at IS NULL`, at.UTC())
+}
+
+// registered makes a user of that status with the address.
+func (w *world) registered(address string, status directory.Status) {
+	w.t.Helper()
+	w.accept(address)
+	w.settle(w.clock.now())
+	w.exec(`UPDATE users SET status = $1, internal_id = $2, activated_at = $3 WHERE email = $4`,
+		string(status), "int-"+address, w.clock.now().Add(-time.Hour).UTC(), address)
+}
+
+// dump is every value of every row, bytes both as they are and in hexadecimal.
+func (w *world) dump() string {
+	w.t.Helper()
+	var all strings.Builder
+	for _, table := range []string{"users", "signups", "idempotency_keys", "rate_limits", "audit_events", "river_job"} {
+		for _, row := range w.table(table) {
+			for _, value := range row {
+				fmt.Fprintf(&all, "%s\n", value)
+			}
+		}
+	}
+	return all.String()
+}
+
+// table is every row of a table, by column, as text: bytes both as they are
+// and in hexadecimal.
+func (w *world) table(name string) []map[string]string {
+	w.t.Helper()
+	rows, err := w.db.SQL().QueryContext(w.t.Context(), `SELECT * FROM `+name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var all []map[string]string
+	for rows.Next() {
+		values, pointers := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			pointers[i] = &values[i]
+		}
+		if err := rows.Scan(pointers...); err != nil {
+			w.t.Fatal(err)
+		}
+		row := make(map[string]string)
+		for i, value := range values {
+			row[columns[i]] = fmt.Sprint(value)
+			if raw, ok := value.([]byte); ok {
+				row[columns[i]] = fmt.Sprintf("%x %s", raw, raw)
+			}
+		}
+		all = append(all, row)
+	}
+	if err := rows.Err(); err != nil {
+		w.t.Fatal(err)
+	}
+	return all
 }
