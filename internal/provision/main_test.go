@@ -14,6 +14,7 @@ import (
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/session"
@@ -28,6 +29,7 @@ const (
 	apiToken   = "canary-provision-token"
 	quarantine = time.Minute
 	callLimit  = 10 * time.Second
+	mailPause  = time.Minute
 	// generous is a time that a test on a busy machine does not run into.
 	generous = 30 * time.Second
 )
@@ -39,6 +41,7 @@ type world struct {
 	tenant  *tenant
 	clock   *clock
 	service *provision.Service
+	gate    *gate.Gate
 	log     *await.Log
 }
 
@@ -51,12 +54,20 @@ func newWorld(t *testing.T, db *store.DB, lookup bool) *world {
 		clock: &clock{at: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 		log:   &await.Log{},
 	}
-	w.store = storeOver(t, db)
+	var jobs *queue.Queue
+	w.store, jobs = storeOver(t, db)
 	w.tenant = newTenant(t, w.clock)
 	provider := client(t, w.tenant.url, generous)
+	log := slog.New(slog.NewTextHandler(w.log, nil))
+	// The gate is a database's one. Other tests share this one's.
+	w.gate = &gate.Gate{
+		Store: store.New(storetest.Open(t, storetest.SQLite(t)), jobs), Token: func() string { return "fingerprint" },
+		Now: w.clock.now, Log: log,
+	}
 	w.service = &provision.Service{
-		Store: w.store, Provider: provider, Quarantine: quarantine, CallLimit: callLimit,
-		Now: w.clock.now, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Store: w.store, Provider: provider, Gate: w.gate, Jobs: jobs,
+		Quarantine: quarantine, CallLimit: callLimit, MailPause: mailPause,
+		Now: w.clock.now, Log: log,
 	}
 	if lookup {
 		w.service.Lookup = provider
@@ -64,7 +75,7 @@ func newWorld(t *testing.T, db *store.DB, lookup bool) *world {
 	return w
 }
 
-func storeOver(t *testing.T, db *store.DB) *store.Store {
+func storeOver(t *testing.T, db *store.DB) (*store.Store, *queue.Queue) {
 	t.Helper()
 	jobs, err := queue.New(queue.Config{
 		DB: db.SQL(), Pool: db.Pool(), Workers: 1, Log: slog.New(slog.DiscardHandler),
@@ -72,13 +83,13 @@ func storeOver(t *testing.T, db *store.DB) *store.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store.New(db, jobs)
+	return store.New(db, jobs), jobs
 }
 
-// signup is one that has been accepted.
+// accepted is a sign-up that has been.
 type accepted struct {
 	id     signup.ID
-	userID directory.UserID
+	userID directory.UserID // of its candidate
 	hash   signup.Hash
 	email  directory.Email
 }
@@ -93,6 +104,11 @@ func (w *world) accept(t *testing.T) accepted {
 
 func (w *world) acceptAs(t *testing.T, address string) accepted {
 	t.Helper()
+	return w.acceptWith(t, address, "Anna")
+}
+
+func (w *world) acceptWith(t *testing.T, address, name string) accepted {
+	t.Helper()
 	email, err := directory.ParseEmail(address)
 	if err != nil {
 		t.Fatal(err)
@@ -102,16 +118,64 @@ func (w *world) acceptAs(t *testing.T, address string) accepted {
 		hash: signup.Hash(session.NewToken(session.Browser).Hash()), email: email,
 	}
 	err = w.store.AcceptSignup(t.Context(), signup.Acceptance{
-		ID: a.id, ReceiptHash: a.hash, At: w.clock.now(),
-		User: directory.User{
-			ID: a.userID, ExternalID: a.externalID(), Email: email, DisplayName: "Anna",
-			Status: directory.Received, CreatedAt: w.clock.now(), UpdatedAt: w.clock.now(),
-		},
+		ID: a.id, ReceiptHash: a.hash, Candidate: a.userID, Email: email, DisplayName: name,
+		At: w.clock.now(), ResendAfter: w.clock.now().Add(mailPause),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return a
+}
+
+// enlist gives the sign-up its user.
+func (w *world) enlist(t *testing.T, a accepted) provision.Subject {
+	t.Helper()
+	subject, err := w.store.Enlist(t.Context(), a.id, w.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return subject
+}
+
+// invite accepts a sign-up and carries it out.
+func (w *world) invite(t *testing.T) accepted {
+	t.Helper()
+	a := w.accept(t)
+	w.carryOut(t, a)
+	w.tenant.forget()
+	return a
+}
+
+// set puts the sign-up's user into a status behind Portico's back.
+func (w *world) set(t *testing.T, a accepted, status directory.Status) {
+	t.Helper()
+	w.exec(t, `UPDATE users SET status = $1 WHERE id = $2`, string(status), string(a.userID))
+}
+
+func (w *world) exec(t *testing.T, statement string, args ...any) {
+	t.Helper()
+	if _, err := w.db.SQL().ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) count(t *testing.T, query string, args ...any) int {
+	t.Helper()
+	var n int
+	if err := w.db.SQL().QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// close closes the gate for that long.
+func (w *world) close(t *testing.T, d time.Duration) {
+	t.Helper()
+	permit, err := w.gate.Admit(t.Context(), gate.Signup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	permit.Done(t.Context(), &beyondidentity.Error{Class: beyondidentity.RateLimited, Status: 429, RetryAfter: d})
 }
 
 // carry does one step and returns when to take the next.

@@ -63,7 +63,7 @@ func (s *Service) remind(ctx context.Context, subject Subject, lane gate.Lane) (
 	}
 	now := s.Now().UTC().Truncate(time.Microsecond)
 	last := now.Add(-s.MailPause)
-	claimed, err := s.Store.ClaimEnrolmentMail(ctx, subject.User.ID, now, last)
+	claimed, err := s.Store.ClaimEnrolmentMail(ctx, subject, now, last)
 	if err != nil || !claimed {
 		permit.Unused(ctx)
 		return 0, err
@@ -79,7 +79,7 @@ func (s *Service) remind(ctx context.Context, subject Subject, lane gate.Lane) (
 		return 0, nil
 	case beyondidentity.Unreachable, beyondidentity.Unauthorized, beyondidentity.Misconfigured, beyondidentity.RateLimited:
 		// Surely none went out, and this wish may have its mail yet.
-		return firstRetry, s.Store.ReleaseEnrolmentMail(ctx, subject.User.ID, now, last)
+		return firstRetry, s.Store.ReleaseEnrolmentMail(ctx, subject, now, last)
 	default:
 		// It may have gone out; the person can wish again.
 		s.Log.WarnContext(ctx, "enrolment mail may not have been sent again", append(s.about(subject), slog.Any("error", err))...)

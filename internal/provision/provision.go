@@ -97,11 +97,12 @@ type Postponement struct {
 // Mails are claimed before they are sent, so that nobody gets one twice for one
 // wish.
 type Mails interface {
-	// ClaimEnrolmentMail reports whether an enrolment mail may go out now: the
-	// user is still invited, and the last one went out before.
-	ClaimEnrolmentMail(ctx context.Context, id directory.UserID, at, before time.Time) (bool, error)
+	// ClaimEnrolmentMail reports whether an enrolment mail may go out now: none
+	// was claimed for the same wish before, the user is still invited, and the
+	// last one went out before.
+	ClaimEnrolmentMail(ctx context.Context, s Subject, at, before time.Time) (bool, error)
 	// ReleaseEnrolmentMail takes a claim back: it is sure that none went out.
-	ReleaseEnrolmentMail(ctx context.Context, id directory.UserID, claimed, last time.Time) error
+	ReleaseEnrolmentMail(ctx context.Context, s Subject, claimed, last time.Time) error
 	// ClaimNotice stores the job that tells the user of a sign-up with their
 	// address, unless they were told since before. It reports whether it did.
 	ClaimNotice(ctx context.Context, s Subject, at, before time.Time) (bool, error)

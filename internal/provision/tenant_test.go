@@ -2,11 +2,13 @@ package provision_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/directory"
 )
 
 // clock is a time that stands until it is advanced.
@@ -52,6 +55,14 @@ type tenant struct {
 	mu       sync.Mutex
 	calls    []call
 	answered func(op string) // or nil
+	lateBy   time.Duration   // of the next create's effect
+	late     []lateCreate
+}
+
+// lateCreate is a create that was given up on and is still under way.
+type lateCreate struct {
+	at      time.Time // when it takes effect
+	request *http.Request
 }
 
 func newTenant(t *testing.T, c *clock) *tenant {
@@ -88,10 +99,22 @@ func (tn *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.op = "find"
 		c.externalID = strings.TrimSuffix(strings.TrimPrefix(r.URL.Query().Get("filter"), `external_id eq "`), `"`)
 	}
+	tn.settle()
 	tn.mu.Lock()
 	tn.calls = append(tn.calls, c)
 	answered := tn.answered
+	late := c.op == "create" && tn.lateBy > 0
+	if late {
+		request := r.Clone(context.WithoutCancel(r.Context()))
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		tn.late = append(tn.late, lateCreate{c.at.Add(tn.lateBy), request})
+		tn.lateBy = 0
+	}
 	tn.mu.Unlock()
+	if late {
+		w.WriteHeader(http.StatusGatewayTimeout)
+		return
+	}
 	if answered == nil {
 		tn.Simulator.ServeHTTP(w, r)
 		return
@@ -102,6 +125,78 @@ func (tn *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	maps.Copy(w.Header(), answer.Header())
 	w.WriteHeader(answer.Code)
 	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// createLate lets the next create fail, and take effect that much later by the
+// test's clock.
+func (tn *tenant) createLate(by time.Duration) {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	tn.lateBy = by
+}
+
+// settle lets late creates take effect whose time has come. Nobody can tell
+// whether they did at their time or just before somebody looks.
+func (tn *tenant) settle() {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	tn.late = slices.DeleteFunc(tn.late, func(c lateCreate) bool {
+		if c.at.After(tn.clock.now()) {
+			return false
+		}
+		tn.commit(c.request)
+		return true
+	})
+}
+
+// commit lets a create take effect, which met its fault when it arrived.
+func (tn *tenant) commit(create *http.Request) {
+	armed := tn.Faults()
+	tn.ClearFaults()
+	tn.Simulator.ServeHTTP(httptest.NewRecorder(), create)
+	for _, fault := range armed {
+		if fault.Times -= fault.Hits; fault.Times > 0 {
+			if _, err := tn.AddFault(fault); err != nil {
+				panic(err) // it was taken before
+			}
+		}
+	}
+}
+
+// Users are the users that there are by now.
+func (tn *tenant) Users() []simulator.User {
+	tn.settle()
+	return tn.Simulator.Users()
+}
+
+// user returns the one with the external_id.
+func (tn *tenant) user(t *testing.T, id directory.ExternalID) simulator.User {
+	t.Helper()
+	for _, user := range tn.Users() {
+		if user.ExternalID == string(id) {
+			return user
+		}
+	}
+	t.Fatalf("the provider has no user %s", id)
+	return simulator.User{}
+}
+
+// enrol registers a passkey by the latest mail to the address.
+func (tn *tenant) enrol(t testing.TB, address string) {
+	t.Helper()
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(http.MethodPost, tn.Mailbox(address)[0].Link, http.NoBody)
+	tn.Simulator.ServeHTTP(answer, request)
+	if answer.Code != http.StatusSeeOther {
+		t.Fatalf("enrolment: %d", answer.Code)
+	}
+}
+
+// forget removes the trace so far.
+func (tn *tenant) forget() {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	tn.calls = nil
 }
 
 func externalIDIn(body []byte) string {

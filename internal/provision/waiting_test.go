@@ -3,13 +3,14 @@ package provision_test
 import (
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
-	"github.com/portico-id/portico/internal/await"
+	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/provision"
@@ -22,38 +23,19 @@ import (
 // nothing, is the way to double a user.
 func TestACreateThatCommitsLateIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	storetest.Each(t, func(t *testing.T, databaseURL string) {
-		db := storetest.Open(t, databaseURL)
-		for name, test := range map[string]struct {
-			lookup     bool
-			uniqueness simulator.Uniqueness
-			attempts   int
-		}{
-			"with look-up, where nothing is unique":             {true, simulator.UniqueNone, 1},
-			"with look-up":                                      {true, simulator.UniqueExternalID, 1},
-			"without look-up, where the external_id is unique":  {false, simulator.UniqueExternalID, 2},
-			"without look-up, where the address is unique, too": {false, simulator.UniqueBoth, 2},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, db, test.lookup)
-				w.modes(t, func(m *simulator.Modes) { m.Uniqueness = test.uniqueness })
-				w.fault(t, once(simulator.Effect{Status: 504, Commit: simulator.CommitLate, DelayMS: 250}))
-				a := w.accept(t)
-				again := w.carry(t, a)
-				for w.ambiguousFor(t, a) > quarantine/2 && again > 0 {
-					w.clock.advance(again)
-					again = w.carry(t, a)
-				}
-				if test.lookup && len(w.tenant.all()) < 2 {
-					t.Error("nobody looked")
-				}
-				// The other half of the quarantine is the provider's.
-				await.True(t, "the late commit", func() bool { return len(w.tenant.Users()) > 0 })
-				w.clock.advance(again)
-				w.carryOut(t, a)
-				w.check(t, a, state{directory.Invited, test.attempts, "", true}, 1)
-			})
+	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
+		for _, uniqueness := range []simulator.Uniqueness{simulator.UniqueNone, simulator.UniqueExternalID, simulator.UniqueBoth} {
+			for _, late := range []time.Duration{time.Millisecond, 30 * time.Second, quarantine} {
+				t.Run(string(uniqueness)+", by "+late.String(), func(t *testing.T) {
+					t.Parallel()
+					w := newWorld(t, db, lookup)
+					w.modes(t, func(m *simulator.Modes) { m.Uniqueness = uniqueness })
+					w.tenant.createLate(late)
+					a := w.accept(t)
+					w.carryOut(t, a)
+					w.check(t, a, state{directory.Invited, 1, "", true}, 1)
+				})
+			}
 		}
 	})
 }
@@ -99,15 +81,16 @@ func TestALimitOnCallsIsWaitedOutAsLongAsItSays(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
 		for name, test := range map[string]struct {
-			effect simulator.Effect
-			again  time.Duration
+			effect  simulator.Effect
+			again   time.Duration
+			attempt int // that counts
 		}{
-			"in Retry-After":              {simulator.Effect{Status: 429, Headers: map[string]string{"Retry-After": "7"}}, 7 * time.Second},
-			"in RateLimit-Reset":          {simulator.Effect{Status: 429, Headers: map[string]string{"RateLimit-Reset": "11"}}, 11 * time.Second},
-			"not at all":                  {simulator.Effect{Status: 429}, 500 * time.Millisecond},
-			"for longer than an hour":     {simulator.Effect{Status: 429, Headers: map[string]string{"Retry-After": "86400"}}, time.Hour},
-			"with an error, for a while":  {simulator.Effect{Status: 503, Headers: map[string]string{"Retry-After": "90"}}, 90 * time.Second},
-			"with an error, for a moment": {simulator.Effect{Status: 503, Headers: map[string]string{"Retry-After": "2"}}, 2 * time.Second},
+			"in Retry-After":              {simulator.Effect{Status: 429, Headers: map[string]string{"Retry-After": "7"}}, 7 * time.Second, 0},
+			"in RateLimit-Reset":          {simulator.Effect{Status: 429, Headers: map[string]string{"RateLimit-Reset": "11"}}, 11 * time.Second, 0},
+			"not at all":                  {simulator.Effect{Status: 429}, 500 * time.Millisecond, 0},
+			"for longer than an hour":     {simulator.Effect{Status: 429, Headers: map[string]string{"Retry-After": "86400"}}, time.Hour, 0},
+			"with an error, for a while":  {simulator.Effect{Status: 503, Headers: map[string]string{"Retry-After": "90"}}, 90 * time.Second, 1},
+			"with an error, for a moment": {simulator.Effect{Status: 503, Headers: map[string]string{"Retry-After": "2"}}, 2 * time.Second, 1},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -117,12 +100,12 @@ func TestALimitOnCallsIsWaitedOutAsLongAsItSays(t *testing.T) {
 				if again := w.carry(t, a); again != test.again {
 					t.Errorf("again in %s, not %s", again, test.again)
 				}
-				if got := w.state(t, a); got.status != directory.Provisioning || got.attempt != 1 || got.settled {
+				if got := w.state(t, a); got.status != directory.Provisioning || got.attempt != test.attempt || got.settled {
 					t.Errorf("stands at %+v", got)
 				}
 				w.clock.advance(test.again)
 				w.carryOut(t, a)
-				w.check(t, a, state{directory.Invited, 2, "", true}, 1)
+				w.check(t, a, state{directory.Invited, test.attempt + 1, "", true}, 1)
 			})
 		}
 	})
@@ -173,68 +156,151 @@ func TestATokenThatIsRefusedIsTriedAgainEachMinuteUntilItIsTaken(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, db, lookup)
-				a := w.accept(t)
+				a, other := w.accept(t), w.accept(t)
 				everything := simulator.Match{Path: "/*"}
 				w.fault(t, simulator.Fault{Match: everything, Effect: simulator.Effect{Status: test.status}})
 				for i := range 5 {
-					if again := w.carry(t, a); again != time.Minute {
-						t.Errorf("again in %s", again)
+					for _, one := range []accepted{a, other, a} {
+						if again := w.carry(t, one); again <= 0 {
+							t.Errorf("again in %s", again)
+						}
 					}
-					attempts := i + 1
-					if lookup {
-						attempts = 1 // the look-up is refused first
+					if n := len(w.tenant.all()); n != i+1 {
+						t.Errorf("%d calls in %d minutes", n, i+1)
 					}
-					if got, want := w.state(t, a), (state{directory.Provisioning, attempts, test.class, false}); got != want {
+					if got, want := w.state(t, a), (state{directory.Provisioning, 0, test.class, false}); got != want {
 						t.Errorf("stands at %+v, not %+v", got, want)
 					}
 					w.clock.advance(time.Minute)
 				}
 				w.tenant.ClearFaults()
-				w.carryOut(t, a)
-				attempts := 6
-				if lookup {
-					attempts = 2
+				for _, one := range []accepted{a, other} {
+					w.carryOut(t, one)
 				}
-				w.check(t, a, state{directory.Invited, attempts, "", true}, 1)
+				if got, want := w.state(t, a), (state{directory.Invited, 1, "", true}); got != want {
+					t.Errorf("stands at %+v, not %+v", got, want)
+				}
+				if n := strings.Count(w.log.String(), "level=ERROR"); n != 1 {
+					t.Errorf("%d alarms:\n%s", n, w.log)
+				}
 			})
 		}
 	})
 }
 
-func TestAProviderThatIsDownIsTriedAgainEverMoreRarely(t *testing.T) {
-	t.Parallel()
+// nowhere is a client of an address where nobody listens.
+func nowhere(t *testing.T) *beyondidentity.Client {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	nowhere := "http://" + listener.Addr().String()
+	address := "http://" + listener.Addr().String()
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
+	return client(t, address, generous)
+}
+
+func TestAnOutageIsWaitedOutHoweverLongItLasts(t *testing.T) {
+	t.Parallel()
+	away := nowhere(t)
+	statuses := []int{401, 403, 404, 405, 429}
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, storetest.Open(t, databaseURL), false)
 		live := w.service.Provider
-		w.service.Provider = client(t, nowhere, generous)
 		a := w.accept(t)
-		want := 500 * time.Millisecond
-		for i := range 10 {
-			if again := w.carry(t, a); again != want {
-				t.Errorf("after %d attempts again in %s, not %s", i+1, again, want)
+		tries := map[store.Dialect]int{store.Postgres: 500, store.SQLite: 10_000}[w.db.Dialect()]
+		for i := range tries {
+			w.service.Provider = away
+			if i%2 == 1 {
+				w.service.Provider = live
+				w.fault(t, once(simulator.Effect{Status: statuses[i/2%len(statuses)]}))
 			}
-			if got, want := w.state(t, a), (state{directory.Provisioning, i + 1, "unreachable", false}); got != want {
-				t.Errorf("stands at %+v, not %+v", got, want)
+			if again := w.carry(t, a); again <= 0 {
+				t.Fatalf("given up after %d tries: %+v", i+1, w.state(t, a))
 			}
-			if wait := w.ambiguousFor(t, a); wait != 0 {
-				t.Errorf("what was not sent is in quarantine for %s", wait)
-			}
-			w.clock.advance(want)
-			want = min(2*want, time.Minute)
+			w.clock.advance(time.Minute) // the gate lets a try through by then
+		}
+		if got := w.state(t, a); got.status != directory.Provisioning || got.attempt != 0 || got.settled || w.ambiguousFor(t, a) != 0 {
+			t.Errorf("stands at %+v", got)
+		}
+		if n := len(w.tenant.all()); n != tries/2 {
+			t.Errorf("%d calls arrived of %d", n, tries/2)
 		}
 		w.service.Provider = live
-		if took := w.carryOut(t, a); took != 0 {
-			t.Errorf("back, it took %s", took)
+		w.carryOut(t, a)
+		w.check(t, a, state{directory.Invited, 1, "", true}, 1)
+		if n := w.count(t, `SELECT count(*) FROM audit_events WHERE user_id = $1`, string(a.userID)); n != 3 {
+			t.Errorf("%d lines of the audit", n)
 		}
-		w.check(t, a, state{directory.Invited, 11, "", true}, 1)
+	})
+}
+
+func TestAProviderThatErrsForeverIsAskedForeverAndNeverTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
+		w := newWorld(t, db, lookup)
+		w.fault(t, simulator.Fault{Match: onCreate, Effect: simulator.Effect{Status: 503}})
+		a := w.accept(t)
+		for range 300 {
+			again := w.carry(t, a)
+			if again <= 0 {
+				t.Fatalf("given up: %+v", w.state(t, a))
+			}
+			w.clock.advance(again)
+		}
+		if got := w.state(t, a); got.status != directory.Provisioning || got.settled {
+			t.Errorf("stands at %+v", got)
+		}
+		checkWaits(t, w.tenant.all(), quarantine)
+		w.tenant.ClearFaults()
+		w.carryOut(t, a)
+		if user := w.tenant.user(t, a.externalID()); user.Creates != 1 {
+			t.Errorf("created %d times", user.Creates)
+		}
+	})
+}
+
+func TestWhileTheGateIsClosedNothingIsCalled(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
+		w := newWorld(t, db, lookup)
+		fresh, invited, active, lost := w.accept(t), w.invite(t), w.invite(t), w.accept(t)
+		w.set(t, active, directory.Active)
+		w.clock.advance(mailPause)
+		again, known := w.acceptAs(t, invited.email.String()), w.acceptAs(t, active.email.String())
+		if mine, err := w.store.BeginAttempt(t.Context(), w.enlist(t, lost), w.clock.now(), w.clock.now()); !mine || err != nil {
+			t.Fatal(mine, err)
+		}
+		const closed = 90 * time.Second
+		w.close(t, closed)
+		for name, step := range map[string]func() (time.Duration, error){
+			"a new sign-up":                    func() (time.Duration, error) { return w.service.Carry(t.Context(), fresh.id) },
+			"a sign-up whose answer was lost":  func() (time.Duration, error) { return w.service.Carry(t.Context(), lost.id) },
+			"a duplicate of an invited user's": func() (time.Duration, error) { return w.service.Carry(t.Context(), again.id) },
+			"a duplicate of an active user's":  func() (time.Duration, error) { return w.service.Carry(t.Context(), known.id) },
+			"a wish for another mail":          func() (time.Duration, error) { return w.service.Resend(t.Context(), invited.id) },
+		} {
+			if wait, err := step(); wait < closed || wait > closed+time.Second || err != nil {
+				t.Errorf("%s: again in %s, %v", name, wait, err)
+			}
+		}
+		if err := w.service.Reconcile(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if got := w.tenant.trace(); got != "" {
+			t.Errorf("the provider saw %q", got)
+		}
+		for _, a := range []accepted{fresh, lost, again, known} {
+			subject, err := w.store.FindSubject(t.Context(), a.id)
+			if err != nil || subject.Settled {
+				t.Errorf("%+v, %v", subject, err)
+			}
+		}
+		if got := w.state(t, fresh); got.status != directory.Received || got.attempt != 0 {
+			t.Errorf("the new one stands at %+v", got)
+		}
 	})
 }
 
@@ -252,8 +318,8 @@ func TestALookUpThatFailsIsRepeatedAndNothingIsCreatedMeanwhile(t *testing.T) {
 			"by an answer that is empty":  {simulator.Effect{Status: 200, Body: jsontext.Value(`{}`)}, "ambiguous", 5 * time.Second},
 			"by a page that is empty":     {simulator.Effect{Status: 200, Body: jsontext.Value(`{"users":[],"total_size":1}`)}, "ambiguous", 5 * time.Second},
 			"by a limit":                  {simulator.Effect{Status: 429, Headers: map[string]string{"Retry-After": "17"}}, "rate_limited", 17 * time.Second},
-			"by a refusal":                {simulator.Effect{Status: 403}, "unauthorized", time.Minute},
-			"by an address that is not":   {simulator.Effect{Status: 404}, "misconfigured", time.Minute},
+			"by a refusal":                {simulator.Effect{Status: 403}, "unauthorized", 5 * time.Second},
+			"by an address that is not":   {simulator.Effect{Status: 404}, "misconfigured", 5 * time.Second},
 			"by a filter that is refused": {simulator.Effect{Status: 400}, "rejected", 5 * time.Second},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -263,19 +329,24 @@ func TestALookUpThatFailsIsRepeatedAndNothingIsCreatedMeanwhile(t *testing.T) {
 				w.fault(t, once(simulator.Effect{Status: 500, Commit: simulator.CommitBefore}))
 				w.fault(t, simulator.Fault{Match: onFind, Effect: test.effect})
 				w.clock.advance(w.carry(t, a))
-				left := w.ambiguousFor(t, a)
-				for range 8 {
-					if again := w.carry(t, a); again != test.again {
-						t.Errorf("again in %s, not %s", again, test.again)
-					}
+				until := w.clock.now().Add(w.ambiguousFor(t, a))
+				if again := w.carry(t, a); again != test.again {
+					t.Errorf("again in %s, not %s", again, test.again)
+				}
+				for range 30 {
 					if got, want := w.state(t, a), (state{directory.Provisioning, 1, test.class, false}); got != want {
 						t.Errorf("stands at %+v, not %+v", got, want)
 					}
-					if got := w.ambiguousFor(t, a); got != left {
-						t.Errorf("in quarantine for %s, not %s", got, left)
+					if got := w.clock.now().Add(w.ambiguousFor(t, a)); !got.Equal(until) {
+						t.Errorf("in quarantine until %s, not %s", got, until)
 					}
-					w.clock.advance(test.again)
-					left -= test.again
+					w.clock.advance(5 * time.Second)
+					if again := w.carry(t, a); again <= 0 {
+						t.Errorf("again in %s", again)
+					}
+				}
+				if got := w.tenant.trace(); got != "create find" {
+					t.Errorf("the provider saw %q", got)
 				}
 				w.tenant.ClearFaults()
 				w.carryOut(t, a)

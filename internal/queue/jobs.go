@@ -34,7 +34,7 @@ type carry func(ctx context.Context, id signup.ID) (again time.Duration, err err
 func (c carry) work(ctx context.Context, id string) error {
 	again, err := c(ctx, signup.ID(id))
 	if err != nil {
-		return parked(err)
+		return err
 	}
 	if again > 0 {
 		return river.JobSnooze(again)

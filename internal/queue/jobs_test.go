@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -127,24 +128,84 @@ func TestAnErrorIsRetriedAndSoIsAPanic(t *testing.T) {
 	})
 }
 
-func TestHousekeepingIsAJobLikeAnother(t *testing.T) {
+func TestPeriodicJobsRunAfterTheStart(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		p := newProcess(t, databaseURL)
-		p.exec(t, `INSERT INTO river_job (kind, args, max_attempts) VALUES ('housekeeping', '{}', 3)`)
-		kept := make(chan struct{}, 10)
-		err := p.Start(t.Context(), queue.Handlers{
-			CarrySignup: func(context.Context, signup.ID) (time.Duration, error) { return 0, nil },
-			Housekeep: func(context.Context) error {
-				kept <- struct{}{}
+		reconciled, kept := make(chan struct{}, 100), make(chan struct{}, 100)
+		handlers := idle()
+		handlers.Reconcile = func(context.Context) error {
+			reconciled <- struct{}{}
+			return nil
+		}
+		handlers.Housekeep = func(context.Context) error {
+			kept <- struct{}{}
+			return nil
+		}
+		p.startWith(t, handlers)
+		receive(t, "reconciling", reconciled)
+		receive(t, "housekeeping", kept)
+		var queues, most int
+		row := p.db.SQL().QueryRowContext(t.Context(), `
+			SELECT count(DISTINCT queue), max(max_attempts) FROM river_job WHERE kind IN ('reconcile', 'housekeeping') AND queue = 'upkeep'`)
+		if err := row.Scan(&queues, &most); err != nil || queues != 1 || most != 1 {
+			t.Errorf("in %d queues, with at most %d attempts, %v", queues, most, err)
+		}
+	})
+}
+
+func TestSlowSignupsDoNotHoldUpAnythingElse(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		p := newProcess(t, databaseURL)
+		hanging, end := make(chan signup.ID, 100), make(chan struct{})
+		others := map[string]chan signup.ID{"resend": make(chan signup.ID, 100), "notice": make(chan signup.ID, 100), "reconcile": make(chan signup.ID, 100)}
+		note := func(into chan signup.ID) carry {
+			return func(_ context.Context, id signup.ID) (time.Duration, error) {
+				into <- id
+				return 0, nil
+			}
+		}
+		handlers := queue.Handlers{
+			CarrySignup: func(_ context.Context, id signup.ID) (time.Duration, error) {
+				hanging <- id
+				<-end
+				return 0, nil
+			},
+			Resend: note(others["resend"]), Notify: note(others["notice"]),
+			Reconcile: func(context.Context) error {
+				others["reconcile"] <- ""
 				return nil
 			},
-		})
-		if err != nil {
-			t.Fatal(err)
+			Housekeep: func(context.Context) error { return nil },
 		}
-		receive(t, "housekeeping", kept)
-		p.stop(t)
+		for range workers + 2 {
+			p.enqueue(t)
+		}
+		p.startWith(t, handlers)
+		defer close(end)
+		for range workers {
+			receive(t, "a sign-up that hangs", hanging)
+		}
+		id := signup.ID(uuid.NewString())
+		p.within(t, func(tx *sql.Tx) {
+			for range 5 {
+				if err := errors.Join(p.EnqueueResend(t.Context(), tx, id), p.EnqueueNotice(t.Context(), tx, id)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		for _, kind := range []string{"resend", "notice"} {
+			for range 5 {
+				if got := receive(t, kind, others[kind]); got != id {
+					t.Errorf("%s of %s", kind, got)
+				}
+			}
+		}
+		receive(t, "reconciling", others["reconcile"])
+		if len(hanging) != 0 {
+			t.Error("more sign-ups are under way than there are workers for")
+		}
 	})
 }
 

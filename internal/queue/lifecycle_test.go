@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/internal/await"
-	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
 	"github.com/portico-id/portico/internal/store/storetest"
@@ -96,14 +95,12 @@ func TestJobsOutliveTheContextOfTheStart(t *testing.T) {
 		p := newProcess(t, databaseURL)
 		ctx, cancel := context.WithCancel(t.Context())
 		carried := make(chan error, 10)
-		err := p.Start(ctx, queue.Handlers{
-			CarrySignup: func(ctx context.Context, _ signup.ID) (time.Duration, error) {
-				carried <- ctx.Err()
-				return 0, nil
-			},
-			Housekeep: func(context.Context) error { return nil },
-		})
-		if err != nil {
+		handlers := idle()
+		handlers.CarrySignup = func(ctx context.Context, _ signup.ID) (time.Duration, error) {
+			carried <- ctx.Err()
+			return 0, nil
+		}
+		if err := p.Start(ctx, handlers); err != nil {
 			t.Fatal(err)
 		}
 		cancel()
@@ -123,11 +120,7 @@ func TestAQueueThatWasNeverStartedStops(t *testing.T) {
 		if err := p.db.Close(); err != nil {
 			t.Fatal(err)
 		}
-		err := p.Start(t.Context(), queue.Handlers{
-			CarrySignup: func(context.Context, signup.ID) (time.Duration, error) { return 0, nil },
-			Housekeep:   func(context.Context) error { return nil },
-		})
-		if err == nil {
+		if err := p.Start(t.Context(), idle()); err == nil {
 			t.Error("started on a database that is closed")
 		}
 		p.stop(t)

@@ -22,6 +22,9 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 // generous is a time that a test on a busy machine does not run into.
 const generous = 30 * time.Second
 
+// workers are the sign-ups that a process has under way at once.
+const workers = 4
+
 // process is what a replica has of the queue.
 type process struct {
 	*queue.Queue
@@ -35,7 +38,7 @@ func newProcess(t *testing.T, databaseURL string) *process {
 	p := &process{db: storetest.Open(t, databaseURL), log: &await.Log{}}
 	var err error
 	p.Queue, err = queue.New(queue.Config{
-		DB: p.db.SQL(), Pool: p.db.Pool(), Workers: 4, Log: slog.New(slog.NewTextHandler(p.log, nil)),
+		DB: p.db.SQL(), Pool: p.db.Pool(), Workers: workers, Log: slog.New(slog.NewTextHandler(p.log, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -46,11 +49,27 @@ func newProcess(t *testing.T, databaseURL string) *process {
 // carry is what a job does in a test.
 type carry func(ctx context.Context, id signup.ID) (time.Duration, error)
 
+// idle are handlers for whom there is nothing to do.
+func idle() queue.Handlers {
+	nothing := func(context.Context, signup.ID) (time.Duration, error) { return 0, nil }
+	return queue.Handlers{
+		CarrySignup: nothing, Resend: nothing, Notify: nothing,
+		Reconcile: func(context.Context) error { return nil },
+		Housekeep: func(context.Context) error { return nil },
+	}
+}
+
 // start works the queue until the test ends.
 func (p *process) start(t *testing.T, do carry) {
 	t.Helper()
-	err := p.Start(t.Context(), queue.Handlers{CarrySignup: do, Housekeep: func(context.Context) error { return nil }})
-	if err != nil {
+	handlers := idle()
+	handlers.CarrySignup = do
+	p.startWith(t, handlers)
+}
+
+func (p *process) startWith(t *testing.T, handlers queue.Handlers) {
+	t.Helper()
+	if err := p.Start(t.Context(), handlers); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.stop(t) })

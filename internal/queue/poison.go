@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 
 	"github.com/riverqueue/river"
@@ -25,12 +26,22 @@ func (e *ParkError) Error() string { return e.Cause.Error() }
 // Unwrap returns the cause.
 func (e *ParkError) Unwrap() error { return e.Cause }
 
-// parked makes River put a job aside that can never succeed.
-func parked(err error) error {
-	if _, ok := errors.AsType[*ParkError](err); ok {
-		return river.JobCancel(err)
-	}
-	return err
+// panicError is a panic as an error. The panic's own text may hold anything,
+// so that only the place is kept, in the log and with the job.
+type panicError struct{ trace string }
+
+// Error returns the place.
+func (e *panicError) Error() string { return "panicked: " + e.trace }
+
+// calm is River's middleware around every job: left to itself, River logs a
+// panic's text.
+func calm(ctx context.Context, _ *rivertype.JobRow, work func(context.Context) error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = &panicError{trace: string(debug.Stack())}
+		}
+	}()
+	return work(ctx)
 }
 
 // poison parks jobs that fail again and again, so that the rest go on: they
@@ -49,14 +60,9 @@ func (p poison) HandleError(ctx context.Context, job *rivertype.JobRow, err erro
 	return p.park(ctx, job, err)
 }
 
-// HandlePanic parks a job after too many faults. The panic's text may hold
-// anything, so that only the place goes to the log.
+// HandlePanic is not called for jobs, whose panics are errors by then.
 func (p poison) HandlePanic(ctx context.Context, job *rivertype.JobRow, _ any, trace string) *river.ErrorHandlerResult {
-	if faults(job)+1 < mostFaults {
-		p.log.ErrorContext(ctx, "job has panicked", append(about(job), slog.String("trace", trace))...)
-		return nil
-	}
-	return p.park(ctx, job, errors.New("panicked: "+trace))
+	return p.HandleError(ctx, job, &panicError{trace})
 }
 
 func (p poison) park(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -26,29 +27,8 @@ func (q *Queue) Requeue(ctx context.Context, ids []signup.ID) (n int, err error)
 			err = errors.Join(err, tx.Rollback())
 		}
 	}()
-	argument, mark := `args->>'signup_id'`, func(i int) string { return fmt.Sprintf("$%d", i+1) }
-	if q.config.Pool == nil {
-		argument, mark = `json_extract(args, '$.signup_id')`, func(int) string { return "?" }
-	}
-	marks, args := make([]string, len(ids)), make([]any, len(ids))
-	for i, id := range ids {
-		marks[i], args[i] = mark(i), string(id)
-	}
-	rows, err := tx.QueryContext(ctx, `SELECT DISTINCT `+argument+` FROM river_job
-		WHERE kind = 'signup' AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-		AND `+argument+` IN (`+strings.Join(marks, ", ")+`)`, args...)
+	alive, err := q.alive(ctx, tx, ids)
 	if err != nil {
-		return 0, fmt.Errorf("requeue: %w", err)
-	}
-	alive := make(map[signup.ID]bool)
-	for rows.Next() {
-		var id signup.ID
-		if err := rows.Scan(&id); err != nil {
-			return 0, errors.Join(fmt.Errorf("requeue: %w", err), rows.Close())
-		}
-		alive[id] = true
-	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return 0, fmt.Errorf("requeue: %w", err)
 	}
 	var missing []river.InsertManyParams
@@ -66,4 +46,34 @@ func (q *Queue) Requeue(ctx context.Context, ids []signup.ID) (n int, err error)
 		return 0, fmt.Errorf("requeue: %w", err)
 	}
 	return len(missing), nil
+}
+
+// alive returns those of the sign-ups that have a job which will be worked.
+func (q *Queue) alive(ctx context.Context, tx *sql.Tx, ids []signup.ID) (map[signup.ID]bool, error) {
+	argument, mark := `args->>'signup_id'`, func(i int) string { return fmt.Sprintf("$%d", i+1) }
+	if q.config.Pool == nil {
+		argument, mark = `json_extract(args, '$.signup_id')`, func(int) string { return "?" }
+	}
+	marks, args := make([]string, len(ids)), make([]any, len(ids))
+	for i, id := range ids {
+		marks[i], args[i] = mark(i), string(id)
+	}
+	query := fmt.Sprintf( //nolint:gosec // of constants
+		`SELECT DISTINCT %[1]s FROM river_job
+		WHERE kind = 'signup' AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+		AND %[1]s IN (%[2]s)`, argument, strings.Join(marks, ", "))
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	alive := make(map[signup.ID]bool)
+	for rows.Next() {
+		var id signup.ID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		alive[id] = true
+	}
+	return alive, rows.Err()
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"testing"
@@ -20,11 +21,37 @@ func CheckViolations(t *testing.T, db *DB) {
 	if err := insert(first, "ext", "int", "anna@example.com", "active", "iss", "sub"); err != nil {
 		t.Fatal(err)
 	}
+	hash := func(b byte) []byte { return bytes.Repeat([]byte{b}, 32) }
+	signup := func(kind, user, candidate, email, canonical, name any) error {
+		return db.gorm.Exec(`
+			INSERT INTO signups (id, receipt_hash, kind, user_id, candidate_id, email, email_canonical, display_name,
+				locale, terms_version, created_at, resend_after)
+			VALUES (@id, @hash, @kind, @user, @candidate, @email, @canonical, @name, '', '', @at, @at)`, map[string]any{
+			"id": second, "hash": hash(1), "kind": kind, "user": user, "candidate": candidate,
+			"email": email, "canonical": canonical, "name": name, "at": "2026-03-01 12:00:00+00:00",
+		}).Error
+	}
+	invitation := func(id string, hash []byte, uses, left int) error {
+		return db.gorm.Exec(`
+			INSERT INTO invitations (id, code_hash, note, uses, uses_left, created_at, expires_at)
+			VALUES (@id, @hash, '', @uses, @left, @at, @at)`, map[string]any{
+			"id": id, "hash": hash, "uses": uses, "left": left, "at": "2026-03-01 12:00:00+00:00",
+		}).Error
+	}
+	if err := invitation(first, hash(9), 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	gate := func(because, since, until any) error {
+		return db.gorm.Exec(`UPDATE provider_gate SET closed_because = ?, closed_since = ?, closed_until = ?`, because, since, until).Error
+	}
+	const at = "2026-03-01 12:00:00+00:00"
 	orphan := db.gorm.Exec(`INSERT INTO sessions VALUES (?, ?, ?, 'browser', '2026-03-01', '2026-03-01', '2026-03-01')`,
 		first, make([]byte, 32), second).Error
 	constraints := []string{
 		"users_external_id_key", "users_internal_id_key", "users_email_canonical_key", "users_issuer_subject_key",
 		"users_status_check", "users_internal_id_check", "users_issuer_subject_check",
+		"signups_kind_check", "signups_kind_user_check", "signups_candidate_check", "signups_receipt_hash_check",
+		"invitations_code_hash_key", "invitations_code_hash_check", "invitations_uses_check", "provider_gate_closed_check",
 	}
 	for name, test := range map[string]struct {
 		err  error
@@ -39,6 +66,23 @@ func CheckViolations(t *testing.T, db *DB) {
 		"an active user without an id":   {insert(second, "ext2", "", "b@example.com", "active", "iss", "sub2"), "users_internal_id_check"},
 		"a subject without an issuer":    {insert(second, "ext2", "", "b@example.com", "received", nil, "sub2"), "users_issuer_subject_check"},
 		"an issuer without a subject":    {insert(second, "ext2", "", "b@example.com", "received", "iss", nil), "users_issuer_subject_check"},
+		"a user without a kind":          {signup(nil, first, nil, nil, nil, nil), "signups_kind_user_check"},
+		"a kind without a user":          {signup("new", nil, second, "a@b.c", "a@b.c", ""), "signups_kind_user_check"},
+		"a kind that is none":            {signup("NEW", first, nil, nil, nil, nil), "signups_kind_check"},
+		"neither user nor candidate":     {signup(nil, nil, nil, nil, nil, nil), "signups_candidate_check"},
+		"a candidate without an id":      {signup(nil, nil, nil, "a@b.c", "a@b.c", ""), "signups_candidate_check"},
+		"a candidate without an address": {signup(nil, nil, second, nil, "a@b.c", ""), "signups_candidate_check"},
+		"a candidate as typed only":      {signup(nil, nil, second, "a@b.c", nil, ""), "signups_candidate_check"},
+		"a candidate without a name":     {signup(nil, nil, second, "a@b.c", "a@b.c", nil), "signups_candidate_check"},
+		"a second invitation code":       {invitation(second, hash(9), 1, 1), "invitations_code_hash_key"},
+		"a code's hash that is short":    {invitation(second, hash(9)[1:], 1, 1), "invitations_code_hash_check"},
+		"an invitation of no use":        {invitation(second, hash(8), 0, 0), "invitations_uses_check"},
+		"an invitation used too often":   {invitation(second, hash(8), 1, -1), "invitations_uses_check"},
+		"an invitation used less":        {invitation(second, hash(8), 1, 2), "invitations_uses_check"},
+		"a gate closed for ever":         {gate("failing", at, nil), "provider_gate_closed_check"},
+		"a gate closed since never":      {gate("failing", nil, at), "provider_gate_closed_check"},
+		"a gate closed for no reason":    {gate(nil, at, at), "provider_gate_closed_check"},
+		"a sign-up of a user who is not": {signup("new", second, nil, nil, nil, nil), ""},
 		"a session of a user who is not": {orphan, ""},
 		"a table that is not":            {db.gorm.Exec(`SELECT FROM nowhere`).Error, ""},
 	} {

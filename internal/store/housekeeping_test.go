@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/internal/session"
+	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
@@ -57,6 +58,11 @@ func TestWhatHasExpiredIsPurgedAndNothingElse(t *testing.T) {
 			if _, err := s.UseFlow(t.Context(), "flow"+strconv.Itoa(i), o.Session.ExpiresAt); err != nil {
 				t.Fatal(err)
 			}
+			a := acceptance(t, "key"+strconv.Itoa(i)+"@example.com")
+			a.Key = &signup.StoredKey{Hash: a.ReceiptHash, Sealed: []byte("sealed"), ExpiresAt: o.Session.ExpiresAt}
+			if err := s.AcceptSignup(t.Context(), a); err != nil {
+				t.Fatal(err)
+			}
 			if i < 3 {
 				gone = append(gone, o)
 			} else {
@@ -81,7 +87,10 @@ func TestWhatHasExpiredIsPurgedAndNothingElse(t *testing.T) {
 		if n := count(t, db, `SELECT count(*) FROM used_flows`); n != 2 {
 			t.Errorf("%d flows", n)
 		}
-		if n := count(t, db, `SELECT count(*) FROM users`) + count(t, db, `SELECT count(*) FROM signups`); n != 2 {
+		if n := count(t, db, `SELECT count(*) FROM idempotency_keys`); n != 2 {
+			t.Errorf("%d idempotency keys", n)
+		}
+		if n := count(t, db, `SELECT count(*) FROM users`) + count(t, db, `SELECT count(*) FROM signups`); n != 7 {
 			t.Errorf("%d users and sign-ups", n)
 		}
 	})

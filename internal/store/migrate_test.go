@@ -16,6 +16,19 @@ func TestBothDialectsHaveTheSchemaOfTheRowStructs(t *testing.T) {
 	})
 }
 
+func TestRowsOfAnOlderSchemaSurviveTheWayUpAndTheWayBack(t *testing.T) {
+	t.Parallel()
+	for name, databaseURL := range map[string]string{
+		"postgres": storetest.EmptyPostgres(t),
+		"sqlite":   storetest.EmptySQLite(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store.CheckMigrationOfRows(t, storetest.Open(t, databaseURL))
+		})
+	}
+}
+
 func TestMigratingSeveralTimesAtOnceMigratesOnce(t *testing.T) {
 	t.Parallel()
 	for name, databaseURL := range map[string]string{

@@ -34,22 +34,6 @@ type userRow struct {
 
 func (userRow) TableName() string { return "users" }
 
-func rowOfUser(u directory.User) userRow {
-	return userRow{
-		ID:             string(u.ID),
-		ExternalID:     string(u.ExternalID),
-		InternalID:     orNull(string(u.InternalID)),
-		Email:          u.Email.String(),
-		EmailCanonical: u.Email.Canonical(),
-		DisplayName:    u.DisplayName,
-		Status:         string(u.Status),
-		Issuer:         orNull(u.Issuer),
-		Subject:        orNull(u.Subject),
-		CreatedAt:      storedTime(u.CreatedAt),
-		UpdatedAt:      storedTime(u.UpdatedAt),
-	}
-}
-
 func (r userRow) user() directory.User {
 	return directory.User{
 		ID:          directory.UserID(r.ID),
@@ -82,6 +66,7 @@ type signupRow struct {
 	InvitationID   *string    `gorm:"column:invitation_id"`
 	ResendAfter    time.Time  `gorm:"column:resend_after"`
 	Resends        int        `gorm:"column:resends"`
+	MailsClaimed   int        `gorm:"column:mails_claimed"`
 }
 
 func (signupRow) TableName() string { return "signups" }

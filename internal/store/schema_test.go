@@ -2,12 +2,14 @@ package store
 
 import (
 	"database/sql"
+	"io/fs"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gorm.io/gorm/schema"
 
@@ -21,47 +23,91 @@ type table struct {
 	indexes     []string
 }
 
-// parse reads a migration's tables out of its text.
-func parse(t *testing.T, text string) map[string]*table {
+// parse reads the tables out of the migrations' text, in their order.
+func parse(t *testing.T, texts ...string) map[string]*table {
 	t.Helper()
 	tables := make(map[string]*table)
-	create := regexp.MustCompile(`(?s)CREATE TABLE (\w+) \((.*?)\n\);`)
-	column := regexp.MustCompile(`(?m)^ {4}([a-z_]+) +[a-z]+ *(NOT NULL)?`)
-	constraint := regexp.MustCompile(`CONSTRAINT (\w+)`)
-	for _, match := range create.FindAllStringSubmatch(text, -1) {
-		found := &table{columns: make(map[string]bool)}
-		for _, c := range column.FindAllStringSubmatch(match[2], -1) {
-			found.columns[c[1]] = c[2] == ""
+	comment := regexp.MustCompile(`--[^\n]*`)
+	for _, text := range texts {
+		up, _, _ := strings.Cut(text, "-- +goose Down")
+		for statement := range strings.SplitSeq(comment.ReplaceAllString(up, ""), ";") {
+			apply(t, tables, strings.TrimSpace(statement))
 		}
-		for _, c := range constraint.FindAllStringSubmatch(match[2], -1) {
-			found.constraints = append(found.constraints, c[1])
-		}
-		slices.Sort(found.constraints)
-		tables[match[1]] = found
 	}
-	for _, match := range regexp.MustCompile(`CREATE INDEX (\w+) ON (\w+)`).FindAllStringSubmatch(text, -1) {
-		tables[match[2]].indexes = append(tables[match[2]].indexes, match[1])
-		slices.Sort(tables[match[2]].indexes)
+	for _, found := range tables {
+		slices.Sort(found.constraints)
+		slices.Sort(found.indexes)
 	}
 	return tables
+}
+
+var (
+	createTable = regexp.MustCompile(`(?s)^CREATE (?:UNLOGGED )?TABLE (\w+) \((.*)\)$`)
+	createIndex = regexp.MustCompile(`^CREATE INDEX (\w+) ON (\w+)`)
+	alterTable  = regexp.MustCompile(`(?s)^ALTER TABLE (\w+)(.*)$`)
+	column      = regexp.MustCompile(`(?m)^ {4}(?:ADD COLUMN )?([a-z_]+) +[a-z]+ *(NOT NULL)?`)
+	nullness    = regexp.MustCompile(`ALTER COLUMN (\w+) (DROP|SET) NOT NULL`)
+	constraint  = regexp.MustCompile(`CONSTRAINT (\w+)`)
+)
+
+// apply does to the tables what the statement does.
+func apply(t *testing.T, tables map[string]*table, statement string) {
+	t.Helper()
+	if match := createIndex.FindStringSubmatch(statement); match != nil {
+		tables[match[2]].indexes = append(tables[match[2]].indexes, match[1])
+		return
+	}
+	match := createTable.FindStringSubmatch(statement)
+	if match != nil {
+		tables[match[1]] = &table{columns: make(map[string]bool)}
+	} else if match = alterTable.FindStringSubmatch(statement); match == nil {
+		return
+	}
+	changed := tables[match[1]]
+	for _, c := range column.FindAllStringSubmatch(match[2], -1) {
+		changed.columns[c[1]] = c[2] == ""
+	}
+	for _, c := range nullness.FindAllStringSubmatch(match[2], -1) {
+		changed.columns[c[1]] = c[2] == "DROP"
+	}
+	for _, c := range constraint.FindAllStringSubmatch(match[2], -1) {
+		changed.constraints = append(changed.constraints, c[1])
+	}
+}
+
+// rateLimitTable is rate_limits as it is stored; rateLimitRow is what taking
+// from it answers.
+type rateLimitTable struct {
+	Bucket  string
+	EmptyAt time.Time
 }
 
 func rows() map[string]any {
 	return map[string]any{
 		"users": userRow{}, "signups": signupRow{}, "sessions": sessionRow{}, "used_flows": usedFlowRow{},
+		"invitations": invitationRow{}, "provider_gate": gateRow{}, "rate_limits": rateLimitTable{},
+		"idempotency_keys": idempotencyKeyRow{}, "audit_events": auditRow{},
 	}
 }
 
-// CheckSchema compares what the database has with the migration's text and
+// CheckSchema compares what the database has with the migrations' text and
 // with the row structs. It is called for both dialects.
 func CheckSchema(t *testing.T, db *DB) {
 	t.Helper()
 	got := inspect(t, db)
-	postgres, err := migrations.Postgres.ReadFile("postgres/00001_users_signups_sessions.sql")
+	files, err := fs.Glob(migrations.Postgres, "postgres/*.sql") // sorted by their numbers
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := parse(t, string(postgres))
+	var texts []string
+	for _, file := range files {
+		text, err := migrations.Postgres.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	want := parse(t, texts...)
 	for name, row := range rows() {
 		if got[name] == nil || want[name] == nil {
 			t.Fatalf("table %s: in the database %v, in the migration %v", name, got[name] != nil, want[name] != nil)

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
@@ -22,7 +23,7 @@ func TestALoginIsRefusedAsTheDirectorySays(t *testing.T) {
 		if _, err := s.OpenSession(t.Context(), identityOf(bert), opening()); err != nil {
 			t.Fatal(err)
 		}
-		_, carl := accept(t, s, "carl@example.com")
+		carl := enlist(t, s, "carl@example.com").User.ID
 		foreign, taken := identityOf(anna), identityOf(anna)
 		foreign.InternalID = "int-of-another"
 		taken.Issuer, taken.Subject = identityOf(bert).Issuer, identityOf(bert).Subject
@@ -55,11 +56,10 @@ func TestALoginAdoptsTheInternalIDUnlessAnotherUserHasIt(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		db, s := newStore(t, databaseURL)
 		bert := invite(t, s, "bert@example.com")
-		id, anna := accept(t, s, "anna@example.com")
-		if mine, err := s.BeginAttempt(t.Context(), anna, 0, moment.Add(time.Hour)); !mine || err != nil {
-			t.Fatal(mine, err)
-		}
-		if moved, err := s.Postpone(t.Context(), anna, 1, moment.Add(time.Hour), "ambiguous"); !moved || err != nil {
+		subject := begin(t, s, enlist(t, s, "anna@example.com"), moment.Add(time.Hour))
+		id, anna := subject.Signup, subject.User.ID
+		late := provision.Postponement{Attempt: 1, AmbiguousUntil: moment.Add(time.Hour), Class: "ambiguous", At: moment}
+		if moved, err := s.Postpone(t.Context(), subject, late); !moved || err != nil {
 			t.Fatal(moved, err)
 		}
 		stolen := identityOf(anna)

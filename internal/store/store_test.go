@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -35,14 +36,14 @@ func newStore(t *testing.T, databaseURL string) (*store.DB, *store.Store) {
 	return db, store.New(db, jobs)
 }
 
-// accept stores a sign-up and returns its id and its user's.
+// accept stores a sign-up and returns its id and its candidate's.
 func accept(t *testing.T, s *store.Store, address string) (signup.ID, directory.UserID) {
 	t.Helper()
 	a := acceptance(t, address)
 	if err := s.AcceptSignup(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	return a.ID, a.User.ID
+	return a.ID, a.Candidate
 }
 
 func acceptance(t *testing.T, address string) signup.Acceptance {
@@ -51,16 +52,37 @@ func acceptance(t *testing.T, address string) signup.Acceptance {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := directory.NewUserID()
 	return signup.Acceptance{
 		ID:          signup.ID(uuid.Must(uuid.NewV7()).String()),
 		ReceiptHash: signup.Hash(session.NewToken(session.Browser).Hash()),
-		User: directory.User{
-			ID: id, ExternalID: directory.ExternalID(id), Email: email, Status: directory.Received,
-			CreatedAt: moment, UpdatedAt: moment,
-		},
-		At: moment,
+		Candidate:   directory.NewUserID(),
+		Email:       email,
+		DisplayName: "Anna",
+		Locale:      "de",
+		At:          moment,
+		ResendAfter: moment.Add(time.Minute),
 	}
+}
+
+// enlist stores a sign-up and gives it its user.
+func enlist(t *testing.T, s *store.Store, address string) provision.Subject {
+	t.Helper()
+	id, _ := accept(t, s, address)
+	subject, err := s.Enlist(t.Context(), id, moment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return subject
+}
+
+// begin stores that an attempt for the subject has begun, and returns it as it
+// then is.
+func begin(t *testing.T, s *store.Store, subject provision.Subject, until time.Time) provision.Subject {
+	t.Helper()
+	if mine, err := s.BeginAttempt(t.Context(), subject, until, moment); !mine || err != nil {
+		t.Fatalf("begin: %v, %v", mine, err)
+	}
+	return find(t, s, subject.Signup)
 }
 
 // identityOf is who the provider says the user is.
@@ -76,11 +98,18 @@ func identityOf(id directory.UserID) directory.Identity {
 // invite stores a user whom the provider has.
 func invite(t *testing.T, s *store.Store, address string) directory.UserID {
 	t.Helper()
-	_, id := accept(t, s, address)
-	if moved, err := s.Invite(t.Context(), id, identityOf(id).InternalID); !moved || err != nil {
+	return provisioned(t, s, address).User.ID
+}
+
+// provisioned stores a user whom the provider has, and returns their sign-up.
+func provisioned(t *testing.T, s *store.Store, address string) provision.Subject {
+	t.Helper()
+	subject := begin(t, s, enlist(t, s, address), moment.Add(time.Minute))
+	moved, err := s.Invite(t.Context(), subject, identityOf(subject.User.ID).InternalID, moment)
+	if !moved || err != nil {
 		t.Fatalf("invite: %v, %v", moved, err)
 	}
-	return id
+	return find(t, s, subject.Signup)
 }
 
 // opening is a session about to be stored, of its own.
@@ -112,6 +141,43 @@ func count(t *testing.T, db *store.DB, query string, args ...any) int {
 	return n
 }
 
+// exec changes the database behind the store's back.
+func exec(t *testing.T, db *store.DB, statement string, args ...any) {
+	t.Helper()
+	if _, err := db.SQL().ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// audited are the moves of a user that the audit holds, in its order.
+func audited(t *testing.T, db *store.DB, id directory.UserID) []string {
+	t.Helper()
+	rows, err := db.SQL().QueryContext(t.Context(), `
+		SELECT actor, action, coalesce(from_status, '-'), coalesce(to_status, '-'), coalesce(class, '-'), signup_id IS NOT NULL
+		FROM audit_events WHERE user_id = $1 ORDER BY id`, string(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var lines []string
+	for rows.Next() {
+		var actor, action, from, to, class string
+		var hasSignup bool
+		if err := rows.Scan(&actor, &action, &from, &to, &class, &hasSignup); err != nil {
+			t.Fatal(err)
+		}
+		line := strings.Join([]string{actor, action, from, to, class}, " ")
+		if hasSignup {
+			line += " signup"
+		}
+		lines = append(lines, line)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
 // lastErrorClass is the column of that name, empty for NULL.
 func lastErrorClass(t *testing.T, db *store.DB, id directory.UserID) string {
 	t.Helper()
@@ -125,21 +191,77 @@ func lastErrorClass(t *testing.T, db *store.DB, id directory.UserID) string {
 
 // methods are every way to ask the store, with arguments that the schema takes.
 func methods(s *store.Store) map[string]func(ctx context.Context) error {
+	all := make(map[string]func(ctx context.Context) error)
+	for _, some := range []map[string]func(ctx context.Context) error{
+		signupMethods(s), provisionMethods(s), watchMethods(s), sessionMethods(s),
+	} {
+		maps.Copy(all, some)
+	}
+	return all
+}
+
+func signupMethods(s *store.Store) map[string]func(ctx context.Context) error {
 	id := directory.NewUserID()
 	return map[string]func(ctx context.Context) error{
 		"AcceptSignup": func(ctx context.Context) error {
 			return s.AcceptSignup(ctx, signup.Acceptance{
-				ID:   signup.ID(id),
-				User: directory.User{ID: id, ExternalID: "e", Email: directory.RestoreEmail("a@b.c", "a@b.c"), Status: directory.Received},
+				ID: signup.ID(id), Candidate: id, Email: directory.RestoreEmail("a@b.c", "a@b.c"), At: moment, ResendAfter: moment,
 			})
 		},
-		"FindSignup":   func(ctx context.Context) error { _, err := s.FindSignup(ctx, signup.Hash{}); return err },
+		"FindKey":     func(ctx context.Context) error { _, err := s.FindKey(ctx, signup.Hash{}, moment); return err },
+		"FindSignup":  func(ctx context.Context) error { _, err := s.FindSignup(ctx, signup.Hash{}); return err },
+		"FindSignups": func(ctx context.Context) error { _, err := s.FindSignups(ctx, []signup.Hash{{}}); return err },
+		"WishResend": func(ctx context.Context) error {
+			_, err := s.WishResend(ctx, signup.ID(id), moment, moment)
+			return err
+		},
+	}
+}
+
+func provisionMethods(s *store.Store) map[string]func(ctx context.Context) error {
+	id := directory.NewUserID()
+	subject := provision.Subject{Signup: signup.ID(id), User: directory.User{ID: id, Status: directory.Provisioning}}
+	return map[string]func(ctx context.Context) error{
 		"FindSubject":  func(ctx context.Context) error { _, err := s.FindSubject(ctx, signup.ID(id)); return err },
-		"BeginAttempt": func(ctx context.Context) error { _, err := s.BeginAttempt(ctx, id, 0, moment); return err },
-		"Postpone":     func(ctx context.Context) error { _, err := s.Postpone(ctx, id, 0, moment, "c"); return err },
-		"Invite":       func(ctx context.Context) error { _, err := s.Invite(ctx, id, "i"); return err },
-		"Refuse":       func(ctx context.Context) error { _, err := s.Refuse(ctx, id, directory.Failed, "c"); return err },
-		"Settle":       func(ctx context.Context) error { return s.Settle(ctx, signup.ID(id), moment) },
+		"Enlist":       func(ctx context.Context) error { _, err := s.Enlist(ctx, signup.ID(id), moment); return err },
+		"BeginAttempt": func(ctx context.Context) error { _, err := s.BeginAttempt(ctx, subject, moment, moment); return err },
+		"Postpone": func(ctx context.Context) error {
+			_, err := s.Postpone(ctx, subject, provision.Postponement{Class: "c", At: moment})
+			return err
+		},
+		"Invite": func(ctx context.Context) error { _, err := s.Invite(ctx, subject, "i", moment); return err },
+		"Refuse": func(ctx context.Context) error {
+			_, err := s.Refuse(ctx, subject, directory.Failed, "c", moment)
+			return err
+		},
+		"Settle": func(ctx context.Context) error { return s.Settle(ctx, signup.ID(id), moment) },
+	}
+}
+
+func watchMethods(s *store.Store) map[string]func(ctx context.Context) error {
+	id := directory.NewUserID()
+	subject := provision.Subject{Signup: signup.ID(id), User: directory.User{ID: id}}
+	return map[string]func(ctx context.Context) error{
+		"ClaimEnrolmentMail": func(ctx context.Context) error {
+			_, err := s.ClaimEnrolmentMail(ctx, subject, moment, moment)
+			return err
+		},
+		"ReleaseEnrolmentMail": func(ctx context.Context) error { return s.ReleaseEnrolmentMail(ctx, subject, moment, moment) },
+		"ClaimNotice":          func(ctx context.Context) error { _, err := s.ClaimNotice(ctx, subject, moment, moment); return err },
+		"BeginNotice":          func(ctx context.Context) error { _, err := s.BeginNotice(ctx, id); return err },
+		"UndoNotice":           func(ctx context.Context) error { return s.UndoNotice(ctx, id) },
+		"OverdueSignups":       func(ctx context.Context) error { _, err := s.OverdueSignups(ctx, moment, "", 1); return err },
+		"DueUsers":             func(ctx context.Context) error { _, err := s.DueUsers(ctx, moment, 1); return err },
+		"Activate":             func(ctx context.Context) error { _, err := s.Activate(ctx, id, moment); return err },
+		"MarkVanished":         func(ctx context.Context) error { _, err := s.MarkVanished(ctx, id, true, moment); return err },
+		"CheckAgain":           func(ctx context.Context) error { return s.CheckAgain(ctx, id, moment) },
+		"LoadGate":             func(ctx context.Context) error { _, err := s.LoadGate(ctx); return err },
+	}
+}
+
+func sessionMethods(s *store.Store) map[string]func(ctx context.Context) error {
+	id := directory.NewUserID()
+	return map[string]func(ctx context.Context) error{
 		"OpenSession": func(ctx context.Context) error {
 			_, err := s.OpenSession(ctx, identityOf(id), opening())
 			return err

@@ -13,22 +13,46 @@ import (
 	"github.com/portico-id/portico/internal/signup"
 )
 
-// ClaimEnrolmentMail reports whether an enrolment mail may go out now: the user
-// is still invited, and the last one went out before. Of two who ask at once
-// one may.
-func (s *Store) ClaimEnrolmentMail(ctx context.Context, id directory.UserID, at, before time.Time) (bool, error) {
-	claimed := s.db.WithContext(ctx).Model(&userRow{}).
-		Where("id = ?", string(id)).Where("status = ?", string(directory.Invited)).
-		Where("enrolment_mail_at IS NULL OR enrolment_mail_at <= ?", storedTime(before)).
-		UpdateColumn("enrolment_mail_at", storedTime(at))
-	return claimed.RowsAffected == 1, translate(claimed.Error)
+// wishes is how often a sign-up has asked for an enrolment mail beside the one
+// that goes out with the user: once if there was a user, and with each resend.
+const wishes = `resends + CASE kind WHEN 'duplicate' THEN 1 ELSE 0 END`
+
+// ClaimEnrolmentMail reports whether an enrolment mail may go out now for the
+// sign-up: it has not been claimed for the same wish before, the user is still
+// invited, and the last one went out before. Of two who ask at once one may.
+func (s *Store) ClaimEnrolmentMail(ctx context.Context, subject provision.Subject, at, before time.Time) (bool, error) {
+	claimed := false
+	err := s.transact(ctx, func(tx *gorm.DB) error {
+		// A wish whose mail may have gone out is granted for good, and so is
+		// one that comes right after another's mail.
+		wish := tx.Model(&signupRow{}).
+			Where("id = ?", string(subject.Signup)).Where("mails_claimed < "+wishes).
+			UpdateColumn("mails_claimed", gorm.Expr(wishes))
+		if wish.Error != nil || wish.RowsAffected == 0 {
+			return wish.Error
+		}
+		mail := tx.Model(&userRow{}).
+			Where("id = ?", string(subject.User.ID)).Where("status = ?", string(directory.Invited)).
+			Where("enrolment_mail_at IS NULL OR enrolment_mail_at <= ?", storedTime(before)).
+			UpdateColumn("enrolment_mail_at", storedTime(at))
+		claimed = mail.RowsAffected == 1
+		return mail.Error
+	})
+	return claimed && err == nil, err
 }
 
-// ReleaseEnrolmentMail takes a claim back.
-func (s *Store) ReleaseEnrolmentMail(ctx context.Context, id directory.UserID, claimed, last time.Time) error {
-	return translate(s.db.WithContext(ctx).Model(&userRow{}).
-		Where("id = ?", string(id)).Where("enrolment_mail_at = ?", storedTime(claimed)).
-		UpdateColumn("enrolment_mail_at", storedTime(last)).Error)
+// ReleaseEnrolmentMail takes a claim back: it is sure that none went out.
+func (s *Store) ReleaseEnrolmentMail(ctx context.Context, subject provision.Subject, claimed, last time.Time) error {
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		released := tx.Model(&userRow{}).
+			Where("id = ?", string(subject.User.ID)).Where("enrolment_mail_at = ?", storedTime(claimed)).
+			UpdateColumn("enrolment_mail_at", storedTime(last))
+		if released.Error != nil || released.RowsAffected == 0 {
+			return released.Error
+		}
+		return tx.Model(&signupRow{}).Where("id = ?", string(subject.Signup)).
+			UpdateColumn("mails_claimed", gorm.Expr("mails_claimed - 1")).Error
+	})
 }
 
 // ClaimNotice stores the job that tells the user of a sign-up with their

@@ -24,7 +24,8 @@ ALTER TABLE signups
     ADD COLUMN display_name    text,
     ADD COLUMN invitation_id   uuid,
     ADD COLUMN resend_after    timestamptz,
-    ADD COLUMN resends         integer NOT NULL DEFAULT 0;
+    ADD COLUMN resends         integer NOT NULL DEFAULT 0,
+    ADD COLUMN mails_claimed   integer NOT NULL DEFAULT 0; -- wishes for which an enrolment mail has been on its way
 UPDATE signups SET resend_after = date_trunc('second', created_at) + interval '1 minute';
 ALTER TABLE signups
     ALTER COLUMN resend_after SET NOT NULL,
@@ -120,7 +121,7 @@ DROP INDEX signups_unsettled_idx;
 ALTER TABLE signups
     DROP CONSTRAINT signups_candidate_check,
     DROP CONSTRAINT signups_kind_user_check,
-    DROP COLUMN resends, DROP COLUMN resend_after, DROP COLUMN invitation_id, DROP COLUMN display_name,
+    DROP COLUMN mails_claimed, DROP COLUMN resends, DROP COLUMN resend_after, DROP COLUMN invitation_id, DROP COLUMN display_name,
     DROP COLUMN email_canonical, DROP COLUMN email, DROP COLUMN candidate_id,
     ALTER COLUMN kind SET NOT NULL;
 DROP INDEX users_unsettled_idx;

@@ -51,6 +51,7 @@ CREATE TABLE signups (
     invitation_id   text,
     resend_after    timestamp NOT NULL,
     resends         integer   NOT NULL DEFAULT 0,
+    mails_claimed   integer   NOT NULL DEFAULT 0, -- wishes for which an enrolment mail has been on its way
 
     CONSTRAINT signups_pkey PRIMARY KEY (id),
     CONSTRAINT signups_receipt_hash_key UNIQUE (receipt_hash),
