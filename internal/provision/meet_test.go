@@ -253,6 +253,9 @@ func TestAWishForAnotherMailIsMetAsTheUserStands(t *testing.T) {
 			a := w.invite(t)
 			w.set(t, a, status)
 			w.clock.advance(mailPause)
+			if wished, err := w.store.WishResend(t.Context(), a.id, w.clock.now(), w.clock.now()); !wished || err != nil {
+				t.Fatal(wished, err)
+			}
 			w.tenant.forget()
 			w.exec(t, `DELETE FROM river_job`)
 			if again, err := w.service.Resend(t.Context(), a.id); again != 0 || err != nil {

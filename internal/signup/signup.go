@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -146,7 +147,8 @@ type Service struct {
 	ResendAfter time.Duration     // between two mails, at least
 	Now         func() time.Time
 
-	waiting waiting
+	waiting  waiting
+	underway sync.Map // hashes of the idempotency keys that are being accepted here
 }
 
 // Accept stores the sign-up and returns its receipt. When it returns nil the
@@ -160,7 +162,17 @@ type Service struct {
 func (s *Service) Accept(ctx context.Context, r Request) (Signup, error) {
 	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
 	if r.IdempotencyKey != "" {
+		// Before anything is spent on it: a response of a challenge, say, which
+		// can be used once, and which the first of two has used.
+		hash := r.keyHash()
+		_, busy := s.underway.LoadOrStore(hash, struct{}{})
+		if !busy {
+			defer s.underway.Delete(hash)
+		}
 		replayed, err := s.replay(ctx, r, now)
+		if busy && errors.Is(err, ErrKeyUnknown) {
+			err = ErrKeyInUse
+		}
 		if !errors.Is(err, ErrKeyUnknown) {
 			return replayed, err
 		}

@@ -259,7 +259,7 @@ func TestAnOutageOfTheDatabaseIsWaitedOut(t *testing.T) {
 // (CWE-770).
 func TestMoreThanAreHeldAtOnceAreAnsweredAsThingsStand(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, storetest.SQLite(t))
+	w := newWorld(t, storetest.Postgres(t))
 	receipt := w.accept("anna@example.com").Receipt
 	const most = 4096
 	ctx, cancel := context.WithCancel(t.Context())

@@ -27,9 +27,12 @@ const (
 	sqliteCantOpen  = 14
 )
 
-// errClosed is what database/sql says of a handle that was closed. It exports
-// no value for it.
-const errClosed = "sql: database is closed"
+// What database/sql, and pgx's pool, say of a handle that was closed. They
+// export no values for it.
+const (
+	errClosed     = "sql: database is closed"
+	errPoolClosed = "closed pool"
+)
 
 // translate returns err as the domain knows it: directory.ErrUnavailable when
 // the database could not be reached or could not answer in time, and err
@@ -63,7 +66,7 @@ func unavailable(err error) bool {
 	return errors.As(err, &network) || errors.As(err, &connect) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
 		errors.Is(err, sql.ErrTxDone) || // its context ended before the commit
-		strings.HasSuffix(err.Error(), errClosed) ||
+		strings.HasSuffix(err.Error(), errClosed) || strings.HasSuffix(err.Error(), errPoolClosed) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err)
 }

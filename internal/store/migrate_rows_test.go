@@ -108,7 +108,7 @@ func checkFilledIn(t *testing.T, db *DB) {
 		"due":               `SELECT count(*) FROM users WHERE check_at = updated_at AND external_id = 'e3'`,
 		"not due":           `SELECT count(*) - 3 FROM users WHERE check_at IS NULL`,
 		"no candidates":     `SELECT count(*) - 1 FROM signups WHERE candidate_id IS NULL AND email IS NULL AND resends = 0`,
-		"resendable":        `SELECT count(*) - 1 FROM signups WHERE resend_after < '2026-03-01 12:02:00+00:00' AND resend_after >= 'SECOND0+00:00'`,
+		"resendable":        `SELECT count(*) - 1 FROM signups WHERE resend_after < '2026-03-01 12:02:00+00:00' AND resend_after >= '2026-03-01 12:00:00+00:00'`,
 		"one gate, open":    `SELECT count(*) FROM provider_gate WHERE name = 'manage' AND closed_because IS NULL`,
 		"no audit made up":  `SELECT count(*) + 1 FROM audit_events`,
 		"no limits, no key": `SELECT 1 + (SELECT count(*) FROM rate_limits) + (SELECT count(*) FROM idempotency_keys) + (SELECT count(*) FROM invitations)`,

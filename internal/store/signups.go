@@ -3,11 +3,10 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/fnv"
-	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -63,23 +62,24 @@ func (s *Store) AcceptSignup(ctx context.Context, a signup.Acceptance) error {
 	return err
 }
 
-// errPoolClosed is what pgx's pool says once it is closed. The value is of a
-// package that pgx does not export.
-const errPoolClosed = "closed pool"
-
 // acceptAtOnce does the same in one statement, which is a transaction of its
 // own, where there is nothing to do but to insert: four waits for the database
 // become one.
 func (s *Store) acceptAtOnce(ctx context.Context, a signup.Acceptance) error {
 	failpoint.Here("accept.before_commit")
-	_, err := s.pool.Exec(ctx, `WITH job AS (`+s.jobs.SignupInsert()+`)
-		INSERT INTO signups (id, receipt_hash, locale, terms_version, created_at, candidate_id,
-		                     email, email_canonical, display_name, resend_after)
-		VALUES (CAST($1::text AS uuid), $2, $3, $4, $5, CAST($6::text AS uuid), $7, $8, $9, $10)`,
-		string(a.ID), a.ReceiptHash[:], a.Locale, a.TermsVersion, storedTime(a.At), string(a.Candidate),
-		a.Email.String(), a.Email.Canonical(), a.DisplayName, storedTime(a.ResendAfter))
-	if err != nil && strings.HasSuffix(err.Error(), errPoolClosed) {
-		return fmt.Errorf("%w: %w", directory.ErrUnavailable, err)
+	insert := func() error {
+		_, err := s.pool.Exec(ctx, `WITH job AS (`+s.jobs.SignupInsert()+`)
+			INSERT INTO signups (id, receipt_hash, locale, terms_version, created_at, candidate_id,
+			                     email, email_canonical, display_name, resend_after)
+			VALUES (CAST($1::text AS uuid), $2, $3, $4, $5, CAST($6::text AS uuid), $7, $8, $9, $10)`,
+			string(a.ID), a.ReceiptHash[:], a.Locale, a.TermsVersion, storedTime(a.At), string(a.Candidate),
+			a.Email.String(), a.Email.Canonical(), a.DisplayName, storedTime(a.ResendAfter))
+		return err
+	}
+	err := insert()
+	if err != nil && pgconn.SafeToRetry(err) {
+		// A connection from before the database was restarted: nothing was sent.
+		err = insert()
 	}
 	if err != nil {
 		return translate(err)

@@ -32,6 +32,10 @@ const (
 	callLimit = 10 * time.Second
 	// resendAfter is how long after a sign-up its mail is not sent again.
 	resendAfter = time.Minute
+	// mailPause is the least time between two enrolment mails to one user. A
+	// mail goes out some time after it was wished for, so that the pause has to
+	// be shorter than resendAfter, or wishes at the right time were in vain.
+	mailPause = 30 * time.Second
 	// purgeAtOnce keeps the locks of a purge short.
 	purgeAtOnce = 1000
 )
@@ -137,7 +141,7 @@ func newProvision(
 		Jobs:       q,
 		Quarantine: config.BeyondQuarantine,
 		CallLimit:  callLimit,
-		MailPause:  resendAfter,
+		MailPause:  mailPause,
 		Now:        time.Now,
 		Log:        log,
 	}
