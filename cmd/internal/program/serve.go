@@ -84,14 +84,18 @@ func utc(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
+var errOldSchema = errors.New("the database's schema is not up to date: run `portico migrate up`")
+
 // prepare waits for the database and sees to its schema. A database that goes
 // away again meanwhile is waited for once more.
 func prepare(ctx context.Context, config Config, db *store.DB, log *slog.Logger) error {
 	wait, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
-	for {
+	for try := 1; ; try++ {
 		err := prepareNow(wait, config, db, log)
-		if err == nil || wait.Err() != nil || !isAway(wait, db, err) {
+		// A library that asks the database does not always tell that it was the
+		// database's fault, which may be back by now.
+		if err == nil || errors.Is(err, errOldSchema) || wait.Err() != nil || try > 3 && !isAway(wait, db, err) {
 			return err
 		}
 		log.WarnContext(ctx, "database is not there yet", slog.Any("error", err))
@@ -121,7 +125,7 @@ func prepareNow(ctx context.Context, config Config, db *store.DB, log *slog.Logg
 	case ok:
 		return nil
 	case !config.MigrateOnStart:
-		return errors.New("the database's schema is not up to date: run `portico migrate up`")
+		return errOldSchema
 	}
 	log.InfoContext(ctx, "bringing the schema up to date")
 	return migrate(ctx, db)
