@@ -90,7 +90,7 @@ func (s *Service) remind(ctx context.Context, subject Subject, lane gate.Lane) (
 // tell lets the owner of a registered address know of the sign-up, by a mail
 // of our own, once a day.
 func (s *Service) tell(ctx context.Context, subject Subject, lane gate.Lane) (time.Duration, error) {
-	if s.Mailer != nil && (subject.User.Status == directory.Active || subject.User.Status == directory.Suspended) {
+	if s.Mailer != nil && told(subject.User.Status) {
 		now := s.Now().UTC()
 		if _, err := s.Store.ClaimNotice(ctx, subject, now, now.Add(-noticePause)); err != nil {
 			return 0, err

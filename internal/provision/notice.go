@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/mail"
 	"github.com/portico-id/portico/internal/signup"
@@ -25,7 +26,7 @@ const (
 // Carry does.
 func (s *Service) Notify(ctx context.Context, id signup.ID) (time.Duration, error) {
 	subject, err := s.Store.FindSubject(ctx, id)
-	if err != nil || s.Mailer == nil {
+	if err != nil || s.Mailer == nil || !told(subject.User.Status) {
 		return 0, err
 	}
 	// Marked before it is sent: if we die right after, the owner has missed a
@@ -58,4 +59,10 @@ func (s *Service) Notify(ctx context.Context, id signup.ID) (time.Duration, erro
 	}
 	s.Log.WarnContext(ctx, "owner may not have been told of a sign-up", append(s.about(subject), slog.Any("error", err))...)
 	return 0, nil
+}
+
+// told reports whether users of the status are told of sign-ups with their
+// address.
+func told(status directory.Status) bool {
+	return status == directory.Active || status == directory.Suspended
 }

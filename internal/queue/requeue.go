@@ -13,7 +13,8 @@ import (
 )
 
 // Requeue inserts jobs for those of the sign-ups that have none left: theirs
-// was parked, or removed by hand. It returns how many.
+// was removed by hand, or parked an hour ago, so that a poison job raises its
+// alarm once an hour. It returns how many.
 func (q *Queue) Requeue(ctx context.Context, ids []signup.ID) (n int, err error) {
 	if len(ids) == 0 {
 		return 0, nil
@@ -48,11 +49,14 @@ func (q *Queue) Requeue(ctx context.Context, ids []signup.ID) (n int, err error)
 	return len(missing), nil
 }
 
-// alive returns those of the sign-ups that have a job which will be worked.
+// alive returns those of the sign-ups that have a job which will be worked, or
+// one that was parked not long ago.
 func (q *Queue) alive(ctx context.Context, tx *sql.Tx, ids []signup.ID) (map[signup.ID]bool, error) {
-	argument, mark := `args->>'signup_id'`, func(i int) string { return fmt.Sprintf("$%d", i+1) }
+	argument, anHourAgo := `args->>'signup_id'`, `now() - interval '1 hour'`
+	mark := func(i int) string { return fmt.Sprintf("$%d", i+1) }
 	if q.config.Pool == nil {
-		argument, mark = `json_extract(args, '$.signup_id')`, func(int) string { return "?" }
+		argument, anHourAgo = `json_extract(args, '$.signup_id')`, `datetime('now', '-1 hour')`
+		mark = func(int) string { return "?" }
 	}
 	marks, args := make([]string, len(ids)), make([]any, len(ids))
 	for i, id := range ids {
@@ -60,8 +64,9 @@ func (q *Queue) alive(ctx context.Context, tx *sql.Tx, ids []signup.ID) (map[sig
 	}
 	query := fmt.Sprintf( //nolint:gosec // of constants
 		`SELECT DISTINCT %[1]s FROM river_job
-		WHERE kind = 'signup' AND state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-		AND %[1]s IN (%[2]s)`, argument, strings.Join(marks, ", "))
+		WHERE kind = 'signup' AND %[1]s IN (%[2]s)
+		AND (state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+		     OR state = 'cancelled' AND finalized_at > %[3]s)`, argument, strings.Join(marks, ", "), anHourAgo)
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err

@@ -73,6 +73,9 @@ func signIn(tx *gorm.DB, before userRow, after directory.User) error {
 	if before.ActivatedAt == nil {
 		change["activated_at"] = storedTime(after.UpdatedAt)
 	}
+	if before.CheckAt == nil {
+		change["check_at"] = storedTime(after.UpdatedAt.Add(firstCheck))
+	}
 	if err := tx.Model(&userRow{}).Where("id = ?", before.ID).Updates(change).Error; err != nil {
 		return err
 	}

@@ -12,7 +12,6 @@ UPDATE users SET enrolment_mail_at = updated_at WHERE internal_id IS NOT NULL;
 UPDATE users SET check_at = updated_at WHERE status = 'invited';
 -- When to look at the user at the provider again.
 CREATE INDEX users_check_at_idx ON users (check_at) WHERE check_at IS NOT NULL;
-CREATE INDEX users_unsettled_idx ON users (updated_at) WHERE status IN ('received', 'provisioning');
 
 -- A sign-up is accepted without looking whether its address is registered:
 -- its job finds the user or makes one, and then forgets the candidate.
@@ -124,7 +123,6 @@ ALTER TABLE signups
     DROP COLUMN mails_claimed, DROP COLUMN resends, DROP COLUMN resend_after, DROP COLUMN invitation_id, DROP COLUMN display_name,
     DROP COLUMN email_canonical, DROP COLUMN email, DROP COLUMN candidate_id,
     ALTER COLUMN kind SET NOT NULL;
-DROP INDEX users_unsettled_idx;
 DROP INDEX users_check_at_idx;
 ALTER TABLE users
     DROP COLUMN check_at, DROP COLUMN notice_sent_at, DROP COLUMN notice_at, DROP COLUMN enrolment_mail_at, DROP COLUMN activated_at;

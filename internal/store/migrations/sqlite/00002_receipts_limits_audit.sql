@@ -11,7 +11,6 @@ UPDATE users SET enrolment_mail_at = updated_at WHERE internal_id IS NOT NULL;
 UPDATE users SET check_at = updated_at WHERE status = 'invited';
 -- When to look at the user at the provider again.
 CREATE INDEX users_check_at_idx ON users (check_at) WHERE check_at IS NOT NULL;
-CREATE INDEX users_unsettled_idx ON users (updated_at) WHERE status IN ('received', 'provisioning');
 
 CREATE TABLE invitations (
     id              text      NOT NULL,
@@ -152,7 +151,6 @@ INSERT INTO signups SELECT id, receipt_hash, user_id, kind, locale, terms_versio
 DROP TABLE signups_after;
 DROP TABLE invitations;
 CREATE INDEX signups_user_id_idx ON signups (user_id);
-DROP INDEX users_unsettled_idx;
 DROP INDEX users_check_at_idx;
 ALTER TABLE users DROP COLUMN check_at;
 ALTER TABLE users DROP COLUMN notice_sent_at;
