@@ -24,6 +24,7 @@ SEED ?= 0
 PAIRS ?= 1000
 TIMINGS ?= 20000
 FUZZTIME ?= 1m
+MUTATIONS ?= 3500000
 
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 go_needed := $(shell sed -n 's/^go //p' go.mod)
@@ -89,6 +90,11 @@ gauntlet: ## sign up under kill -9, crashes and outages, and count (MINUTES=3 SE
 .PHONY: oracle
 oracle: ## look for a difference between registered and other addresses (PAIRS=1000 TIMINGS=20000)
 	$(with_postgres) $(GO) test ./cmd/internal/program -count 1 -timeout 60m -run NobodyLearns -v -oracle.pairs $(PAIRS) -oracle.timings $(TIMINGS)
+
+.PHONY: mutate
+mutate: ## try MUTATIONS inputs blindly on each of the main decoders: bodies, addresses, the provider's answers
+	$(GO) test ./api ./internal/directory ./internal/beyondidentity -count 1 -timeout 60m -v \
+		-run 'NoBodyIsAFault|NoTextIsAnAddress|NoAnswerIsTaken' -mutations $(MUTATIONS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target, one after the other, FUZZTIME each

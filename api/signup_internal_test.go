@@ -11,6 +11,7 @@ import (
 
 	"github.com/portico-id/portico/api/openapi"
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/mutate"
 	"github.com/portico-id/portico/internal/signup"
 )
 
@@ -202,23 +203,43 @@ func TestBodiesThatAreTheSame(t *testing.T) {
 	}
 }
 
-// FuzzDecodeSignup is what comes of a body before anything is stored: decoded,
-// made comparable, and its address held against a policy.
-func FuzzDecodeSignup(f *testing.F) {
-	for _, seed := range []string{
+// bodySeeds are bodies of sign-ups to begin with.
+func bodySeeds() []string {
+	return []string{
 		`{"email":"ada@example.com"}`, `{"email":"ada+tag@blocked.example","invite_code":"5F7KD"}`,
 		`{"email":"\u00e4@\u0000"}`, `{"email":"a@b\u200dc.example","locale":"en-GB","challenge_response":"x"}`,
 		`{"email":"ada@example.com","display_name":"\ud83d\ude00"}`, `{"email":null}`, `[]`, ``,
-	} {
+	}
+}
+
+// FuzzDecodeSignup is what comes of a body before anything is stored: decoded,
+// made comparable, and its address held against a policy.
+func FuzzDecodeSignup(f *testing.F) {
+	for _, seed := range bodySeeds() {
 		f.Add([]byte(seed))
 	}
+	f.Fuzz(checkBody(f))
+}
+
+func TestNoBodyIsAFaultOfOurs(t *testing.T) {
+	t.Parallel()
+	mutate.Run(t, bodySeeds(), []string{
+		`"email":`, `"display_name":`, `"locale":"en"`, `"terms_version":"1"`, `"invite_code":"x"`, `"challenge_response":"x"`,
+		`,`, `:`, `{`, `}`, `[`, `]`, `"`, `\`, `\u0000`, `\ud800`, `null`, `true`, `1e999`, "@example.com", "\u200b", "\xff",
+	}, checkBody(t))
+}
+
+// checkBody returns a check that a body is read, or refused as the sender's.
+func checkBody(tb testing.TB) func(t *testing.T, raw []byte) {
+	tb.Helper()
 	policy, err := directory.ParsePolicy(directory.PolicySettings{
 		Block: []string{"blocked.example", "no-*@*.example.com"}, Plus: directory.PlusFold,
 	})
 	if err != nil {
-		f.Fatal(err)
+		tb.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, raw []byte) {
+	return func(t *testing.T, raw []byte) {
+		t.Helper()
 		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/signup", bytes.NewReader(raw))
 		r.Header.Set("Content-Type", "application/json")
 		body, err := decode[openapi.SignupRequest](httptest.NewRecorder(), r)
@@ -242,5 +263,5 @@ func FuzzDecodeSignup(f *testing.F) {
 				t.Errorf("%q is answered with the field %+v", raw, field)
 			}
 		}
-	})
+	}
 }

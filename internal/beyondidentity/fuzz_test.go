@@ -7,40 +7,58 @@ import (
 	"unicode/utf8"
 
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/mutate"
 )
 
-func FuzzUserAnswer(f *testing.F) {
-	for _, seed := range []string{
+// answerSeeds are answers of the provider to begin with.
+func answerSeeds() []string {
+	return []string{
 		flatAnswer, `{"user":` + flatAnswer + `}`, listAnswer,
 		``, `null`, `{}`, `[]`, `{"user":null}`, `{"user":{}}`, `{"user":[]}`, `"x"`, `{"user":"x"}`,
 		`{"internal_id":"a","internal_id":"b"}`, `{"internal_id":"a\u0000"}`, "{\"internal_id\":\"\xff\"}",
 		`{"internal_id":"a","external_id":"\ud800"}`, `{"status":1e999,"email":{"a":[{}]}}`,
 		`{"users":[{}],"total_size":1}`, `{"users":null,"total_size":0}`, `{"total_size":18446744073709551616}`,
 		`{"code":409,"message":"x"}`, `{"code":"conflict","error":"x"}`, `{"error":{"message":1}}`,
-	} {
+	}
+}
+
+func FuzzUserAnswer(f *testing.F) {
+	for _, seed := range answerSeeds() {
 		f.Add([]byte(seed), string(ours))
 	}
 	f.Add([]byte(`{"internal_id":"a","external_id":"e"}`), "e")
 	f.Add([]byte(`{"internal_id":"a","external_id":""}`), "")
-	f.Fuzz(func(t *testing.T, body []byte, id string) {
-		want := directory.ExternalID(id)
-		if user, err := decodeUser(body, want); err == nil {
-			checkUser(t, user, want, body)
-		}
-		if users, err := decodeList(body, want); err == nil {
-			for _, user := range users {
-				if user.ExternalID != want {
-					t.Errorf("asked for %q, got %+v", want, user)
-				}
-				if user, err := user.check(want); err == nil {
-					checkUser(t, user, want, body)
-				}
+	f.Fuzz(checkAnswer)
+}
+
+func TestNoAnswerIsTakenForAnotherUsers(t *testing.T) {
+	t.Parallel()
+	mutate.Run(t, answerSeeds(), []string{
+		`"internal_id":"a"`, `"external_id":"` + string(ours) + `"`, `"user":`, `"users":`, `"total_size":1`, `"id":"b"`, `"has_active_passkey":true`,
+		`,`, `:`, `{`, `}`, `[`, `]`, `"`, `\`, `\u0000`, `\ud800`, `null`, `true`, `1e999`, "\xff",
+	}, func(t *testing.T, input []byte) { checkAnswer(t, input, string(ours)) })
+}
+
+// checkAnswer reads a body in every way that there is.
+func checkAnswer(t *testing.T, body []byte, id string) {
+	t.Helper()
+	want := directory.ExternalID(id)
+	if user, err := decodeUser(body, want); err == nil {
+		checkUser(t, user, want, body)
+	}
+	if users, err := decodeList(body, want); err == nil {
+		for _, user := range users {
+			if user.ExternalID != want {
+				t.Errorf("asked for %q, got %+v", want, user)
+			}
+			if user, err := user.check(want); err == nil {
+				checkUser(t, user, want, body)
 			}
 		}
-		if code, message := decodeProblem(body); !utf8.ValidString(code) || !utf8.ValidString(message) {
-			t.Errorf("%q is not text", code+message)
-		}
-	})
+	}
+	if code, message := decodeProblem(body); !utf8.ValidString(code) || !utf8.ValidString(message) {
+		t.Errorf("%q is not text", code+message)
+	}
 }
 
 // checkUser holds what every caller relies on: a user that was accepted is the

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/portico-id/portico/internal/directory"
+	"github.com/portico-id/portico/internal/mutate"
 )
 
 // testingT is what the tests, rapid's and the fuzz targets' have in common.
@@ -221,16 +222,25 @@ func vary(t *rapid.T, text string) string {
 	}, text)
 }
 
-func FuzzParseEmail(f *testing.F) {
-	for _, typed := range []string{
+// emailSeeds are addresses, and what is none, to begin with.
+func emailSeeds() []string {
+	return slices.AppendSeq([]string{
 		"anna@example.com", "Anna.B+x@EXAMPLE.com", "björn@bücher.example", "ａｎｎａ@ｅｘａｍｐｌｅ．ｃｏｍ",
 		"straße@straße.example", "ΌΣΟΣ@example.com", "İ@example.com", "דנה@example.com", "用户@例え.テスト",
 		"a@[192.0.2.1]", `"a"@b.example`, "a@b@c.example", "an\u200bna@example.com", "a@b.1", "ann\xff@example.com",
-	} {
-		f.Add(typed)
-	}
-	for _, typed := range lookalikes {
+	}, maps.Values(lookalikes))
+}
+
+func FuzzParseEmail(f *testing.F) {
+	for _, typed := range emailSeeds() {
 		f.Add(typed)
 	}
 	f.Fuzz(func(t *testing.T, typed string) { checkEmail(t, typed) })
+}
+
+func TestNoTextIsAnAddressThatBreaksTheRules(t *testing.T) {
+	t.Parallel()
+	mutate.Run(t, emailSeeds(), []string{
+		"@", ".", "+", "-", "xn--", "example.com", "\u200b", "\u202e", "\u0301", "\uff20", "\u3002", "\u0130", "\u00df", "\u0436", "\u03b1", "\xff",
+	}, func(t *testing.T, input []byte) { checkEmail(t, string(input)) })
 }
