@@ -128,10 +128,10 @@ func TestEveryOneOfManySignUpsSurvivesKill9(t *testing.T) {
 	}
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)
-		b := w.browser()
 		accepted := make(map[string]receipt)
 		for round := range 5 {
 			p := w.spawn()
+			b := w.browser() // whose connections are not those that the last kill left
 			for i := range 4 {
 				email := fmt.Sprintf("user-%d-%d@example.com", round, i)
 				accepted[email] = b.signUp(email)
@@ -139,6 +139,7 @@ func TestEveryOneOfManySignUpsSurvivesKill9(t *testing.T) {
 			p.kill()
 		}
 		w.spawn()
+		b := w.browser()
 		for email, signup := range accepted {
 			b.arrivesOnce(signup, email)
 		}
