@@ -53,11 +53,10 @@ var profiles = map[string]profile{
 			o.uniqueness, o.foreign = string(simulator.UniqueBoth), 40
 		},
 	},
-	// The database commits, and the connection is gone before it can say so: a
-	// sign-up without a key is one statement, which commits by itself.
+	// The database commits, and what does not hear of it commits again.
 	failpoint.CommitRetried: {
 		shows:   []check.Rule{check.Surplus, check.Doubled, check.Lost, check.Key},
-		provoke: func(o *options) { o.cutCommits, o.cutAnswers = 0.1, 0.03 },
+		provoke: func(o *options) { o.cutCommits = 0.1 },
 	},
 	// Many requests for one address look at once, and all see nobody. The
 	// constraint that would catch them is what the bug lacks.
