@@ -2,10 +2,16 @@
 // on one machine, in SQLite: the same code over both. It is the only importer
 // of GORM.
 //
-//	users       who is in the directory, and how far the provider has them
-//	signups     receipts, and whether their job is done
-//	sessions    who is signed in, by the hash of the token
-//	used_flows  logins that were finished, so that none is finished twice
+//	users             who is in the directory, and how far the provider has them
+//	signups           receipts, their candidates until there is a user, and
+//	                  whether their job is done
+//	idempotency_keys  sign-ups that can be sent again
+//	invitations       codes that let people sign up
+//	sessions          who is signed in, by the hash of the token
+//	used_flows        logins that were finished, so that none is finished twice
+//	rate_limits       buckets: a client's, an address's, a domain's and all's
+//	provider_gate     what all replicas know of the provider: one row
+//	audit_events      every change of a status, written with the change
 //
 // A method is one use case and, where it writes more than one thing, one
 // transaction. Invariants are named constraints of the schema; their

@@ -6,6 +6,7 @@
 //	migrate up      bring the database's schema up to date
 //	migrate status  which steps the database has
 //	check           try everything that serve needs, and say what is wrong
+//	invitations     create, list and revoke the codes that let people sign up
 //	version         which build this is
 //
 // [Run] is the program; main only translates. serve.go is the one place that
