@@ -13,6 +13,8 @@ const (
 	Address = "address"
 	Domain  = "domain"
 	Global  = "global"
+	Login   = "login"
+	Logout  = "logout"
 )
 
 // Bucket is one bucket and how much it holds.
@@ -22,16 +24,27 @@ type Bucket struct {
 	Limit Limit
 }
 
+// ofClient reports whether the bucket is the caller's own, whose state may be
+// told.
+func (b Bucket) ofClient() bool { return b.Kind == Client || b.Kind == Login || b.Kind == Logout }
+
 // action is what is limited, with buckets of its own.
 type action string
 
 const (
 	signup action = "signup"
 	resend action = "resend"
+	login  action = "login"
+	logout action = "logout"
 )
 
 func (a action) client(addr netip.Addr, limit Limit) Bucket {
-	return a.bucket(Client, ":"+clientKey(addr), limit)
+	return a.clientBy(Client, addr, limit)
+}
+
+// clientBy is a client's bucket under a setting of its own.
+func (a action) clientBy(kind string, addr netip.Addr, limit Limit) Bucket {
+	return a.bucket(kind, ":"+clientKey(addr), limit)
 }
 
 func (a action) address(canonical string, limit Limit) Bucket {

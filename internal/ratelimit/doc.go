@@ -9,6 +9,8 @@
 //	address   canonical e-mail address, hashed              5/1h
 //	domain    canonical domain                              600/1m
 //	global    action                                        3000/1m
+//	login     as client                                     300/1m
+//	logout    as client                                     600/1m
 //
 // An action takes one token from each of its buckets or none from any, so that
 // whom one bucket refuses drains no other: a blocked client cannot empty the
@@ -16,6 +18,8 @@
 //
 //	sign-up   client, address, domain, global
 //	resend    client, global; with tokens of its own
+//	login     login: flows begun and codes redeemed
+//	logout    logout: logout tokens sent by what may be a provider
 //
 // The buckets are the database's, shared by all replicas. A refusal is
 // remembered by the process until the database would think better of it, so

@@ -68,6 +68,18 @@ func (l *Limiter) Resend(ctx context.Context, client netip.Addr) (Decision, erro
 		resend.global(l.Limits.Global))
 }
 
+// Login asks whether the client may begin a login, or redeem a code, now. It
+// returns directory.ErrUnavailable.
+func (l *Limiter) Login(ctx context.Context, client netip.Addr) (Decision, error) {
+	return l.take(ctx, login.clientBy(Login, client, l.Limits.Login))
+}
+
+// Logout asks whether the client may send a logout token now. It returns
+// directory.ErrUnavailable.
+func (l *Limiter) Logout(ctx context.Context, client netip.Addr) (Decision, error) {
+	return l.take(ctx, logout.clientBy(Logout, client, l.Limits.Logout))
+}
+
 // take takes a token from each of the buckets that limit, or none.
 func (l *Limiter) take(ctx context.Context, buckets ...Bucket) (Decision, error) {
 	buckets = slices.DeleteFunc(buckets, func(b Bucket) bool { return b.Limit.Off() })
@@ -86,7 +98,7 @@ func (l *Limiter) take(ctx context.Context, buckets ...Bucket) (Decision, error)
 	var longest time.Duration
 	for i, b := range buckets {
 		emptyAt := outcome.EmptyAt[i]
-		if b.Kind == Client {
+		if b.ofClient() {
 			d.Quota = b.Limit.quota(emptyAt, now)
 		}
 		if outcome.Taken {
@@ -109,7 +121,7 @@ func (l *Limiter) remembered(now time.Time, buckets []Bucket) (Decision, bool) {
 		if !ok {
 			continue
 		}
-		if b.Kind == Client {
+		if b.ofClient() {
 			d.Quota = b.Limit.quota(known.emptyAt, now)
 		}
 		d.refuse(b, known.until.Sub(now), &longest)

@@ -22,6 +22,8 @@ type Limits struct {
 	Address Limit
 	Domain  Limit
 	Global  Limit
+	Login   Limit
+	Logout  Limit
 }
 
 // DefaultLimits let an office behind one address sign up at once, and nobody
@@ -32,6 +34,8 @@ func DefaultLimits() Limits {
 		Address: Limit{Count: 5, Per: time.Hour},
 		Domain:  Limit{Count: 600, Per: time.Minute},
 		Global:  Limit{Count: 3000, Per: time.Minute},
+		Login:   Limit{Count: 300, Per: time.Minute},
+		Logout:  Limit{Count: 600, Per: time.Minute},
 	}
 }
 
@@ -41,7 +45,7 @@ func (l Limits) Off() bool { return l == Limits{} }
 // named are the limits by the names that they have in settings, in the order
 // in which they are written.
 func (l *Limits) named() []namedLimit {
-	return []namedLimit{{Client, &l.Client}, {Address, &l.Address}, {Domain, &l.Domain}, {Global, &l.Global}}
+	return []namedLimit{{Client, &l.Client}, {Address, &l.Address}, {Domain, &l.Domain}, {Global, &l.Global}, {Login, &l.Login}, {Logout, &l.Logout}}
 }
 
 type namedLimit struct {
@@ -69,7 +73,7 @@ func ParseLimits(text string) (Limits, error) {
 		case !ok:
 			return Limits{}, fmt.Errorf("%w: %q is no name=limit", ErrLimits, part)
 		case limit == nil:
-			return Limits{}, fmt.Errorf("%w: there is no limit %q, only client, address, domain and global", ErrLimits, name)
+			return Limits{}, fmt.Errorf("%w: there is no limit %q, only client, address, domain, global, login and logout", ErrLimits, name)
 		case seen[name]:
 			return Limits{}, fmt.Errorf("%w: %s is there twice", ErrLimits, name)
 		}
