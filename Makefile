@@ -25,6 +25,7 @@ PAIRS ?= 1000
 TIMINGS ?= 20000
 FUZZTIME ?= 1m
 MUTATIONS ?= 3500000
+RESULTS ?=
 
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 go_needed := $(shell sed -n 's/^go //p' go.mod)
@@ -45,7 +46,7 @@ with_postgres := $(GO) run ./internal/store/storetest/withpostgres --
 # is set or RACE=1 asks for it, and a machine without a compiler tests without.
 race_wanted := $(filter-out 0 false no,$(or $(RACE),$(CI)))
 ifneq ($(race_wanted),)
-ifneq ($(filter test test-short test-race,$(MAKECMDGOALS)),)
+ifneq ($(filter test test-short test-race checklists,$(MAKECMDGOALS)),)
 c_compiler := $(shell command -v $$($(GO) env CC) 2>/dev/null)
 ifeq ($(c_compiler),)
 $(info make: no C compiler here, so the tests run without the race detector (Debian: apt-get install gcc libc6-dev))
@@ -82,6 +83,25 @@ test-race: ## the same with the race detector
 .PHONY: test-short
 test-short: ## without the stories that start processes: under a minute when warm
 	$(with_postgres) $(GO) test $(race) $(parallel) -short -timeout 5m $(TESTFLAGS) $(PKG)
+
+.PHONY: checklists
+checklists: ## run all tests and print what they prove of each checklist (RESULTS=bin/test.json: of the run before)
+ifeq ($(RESULTS),)
+	@mkdir -p bin; rm -f bin/test.failed
+	{ $(with_postgres) $(GO) test -json $(race) $(parallel) -timeout 15m $(TESTFLAGS) $(PKG) || echo $$? >bin/test.failed; } \
+		| tee bin/test.json | $(GO) run ./cmd/checklists -lists checklists
+	@[ ! -e bin/test.failed ] || { echo "go test ended with $$(cat bin/test.failed)" >&2; exit 1; }
+else
+	$(GO) run ./cmd/checklists -lists checklists -json $(RESULTS)
+endif
+
+.PHONY: bench
+bench: ## measure Portico against baselines in one run and print the ratios (ARGS='-rounds 5 -sessions 1000000')
+	$(with_postgres) $(GO) run ./cmd/bench $(ARGS)
+
+.PHONY: test-foreign
+test-foreign: ## log in with an OpenID provider that is not ours: npm's oidc-provider (needs node and npm)
+	$(with_postgres) $(GO) test -tags foreign $(race) -timeout 10m $(TESTFLAGS) ./cmd/internal/program/foreign
 
 .PHONY: gauntlet
 gauntlet: ## sign up under kill -9, crashes and outages, and count (MINUTES=3 SEED=… ARGS='-replicas 3 -storm …')
