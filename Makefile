@@ -73,8 +73,15 @@ build: ## build bin/portico: static, stripped
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/portico ./cmd/portico
 
 .PHONY: test
-test: ## run all tests on one private Postgres (RACE=1, PKG=./internal/…, TESTFLAGS=…)
+test: ## run all tests on one private Postgres (RACE=1, PKG=./internal/…, TESTFLAGS=…, RESULTS=bin/test.json to keep what they say)
+ifeq ($(RESULTS),)
 	$(with_postgres) $(GO) test $(race) $(parallel) -timeout 15m $(TESTFLAGS) $(PKG)
+else
+	@mkdir -p $(dir $(RESULTS)); rm -f $(RESULTS).failed
+	{ $(with_postgres) $(GO) test -json $(race) $(parallel) -timeout 15m $(TESTFLAGS) $(PKG) || echo $$? >$(RESULTS).failed; } \
+		| tee $(RESULTS) | $(GO) run ./cmd/checklists -quiet
+	@[ ! -e $(RESULTS).failed ] || { echo "go test ended with $$(cat $(RESULTS).failed)" >&2; exit 1; }
+endif
 
 .PHONY: test-race
 test-race: ## the same with the race detector
@@ -85,14 +92,12 @@ test-short: ## without the stories that start processes: under a minute when war
 	$(with_postgres) $(GO) test $(race) $(parallel) -short -timeout 5m $(TESTFLAGS) $(PKG)
 
 .PHONY: checklists
-checklists: ## run all tests and print what they prove of each checklist (RESULTS=bin/test.json: of the run before)
+checklists: ## run all tests and print what they prove of each checklist (RESULTS=bin/test.json: of a run that was)
 ifeq ($(RESULTS),)
-	@mkdir -p bin; rm -f bin/test.failed
-	{ $(with_postgres) $(GO) test -json $(race) $(parallel) -timeout 15m $(TESTFLAGS) $(PKG) || echo $$? >bin/test.failed; } \
-		| tee bin/test.json | $(GO) run ./cmd/checklists -lists checklists
-	@[ ! -e bin/test.failed ] || { echo "go test ended with $$(cat bin/test.failed)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory test RESULTS=bin/test.json
+	$(GO) run ./cmd/checklists -json bin/test.json
 else
-	$(GO) run ./cmd/checklists -lists checklists -json $(RESULTS)
+	$(GO) run ./cmd/checklists -json $(RESULTS)
 endif
 
 .PHONY: bench

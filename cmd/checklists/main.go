@@ -26,6 +26,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	folder := flags.String("lists", "checklists", "folder with the lists")
 	file := flags.String("json", "", "file with what `go test -json` printed (else standard input)")
+	quiet := flags.Bool("quiet", false, "print what go test itself says, and no lists")
 	markdown := flags.Bool("markdown", false, "write tables in Markdown")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -58,13 +59,19 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return exitNothing
 	}
 
+	results.failures(stderr)
+	if *quiet {
+		if results.failed() {
+			return exitMissing
+		}
+		return exitProven
+	}
 	verdict := judge(lists, results)
 	if *markdown {
 		verdict.markdown(stdout)
 	} else {
 		verdict.plain(stdout)
 	}
-	results.failures(stderr)
 	for _, problem := range verdict.problems {
 		fmt.Fprintln(stderr, "checklists:", problem)
 	}

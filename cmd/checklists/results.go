@@ -46,15 +46,14 @@ type event struct {
 	ImportPath string
 	Test       string
 	Output     string
-	Elapsed    float64 // seconds
 }
 
 // errNothingRan is for a run that has no test: whatever was to run them failed
 // before it did.
 var errNothingRan = errors.New("no test ran: its command failed, or the file is another")
 
-// readResults reads what go test printed, and writes a line for each package
-// that ended to progress. What is no event is handed on there.
+// readResults reads what go test printed, and writes its own closing line of
+// each package to progress. What is no event is handed on there.
 //
 // It returns errNothingRan, a read error, or what is wrong with a line.
 func readResults(r io.Reader, progress io.Writer) (*results, error) {
@@ -122,10 +121,13 @@ func (all *results) take(e event, progress io.Writer) {
 	case "fail":
 		r.end(failed)
 	}
-	if r == pkg && (e.Action == "pass" || e.Action == "fail") {
-		fmt.Fprintf(progress, "%s  %6.1fs  %s\n", e.Action, e.Elapsed, e.Package)
+	// go test ends each package with a line of its own.
+	if r == pkg && e.Action == "output" && closing.MatchString(e.Output) {
+		_, _ = io.WriteString(progress, e.Output)
 	}
 }
+
+var closing = regexp.MustCompile(`^(?:ok  |FAIL|\?   )\t`)
 
 func (all *results) build(e event) {
 	b := all.builds[e.ImportPath]
