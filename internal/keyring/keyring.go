@@ -7,10 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
+	"sync/atomic"
 )
 
 // The sealed format. The version is authenticated, so that a later format
@@ -36,17 +39,28 @@ const maxSealed = ((header+MaxPlaintext+tagSize)*8 + 5) / 6
 // error on purpose: telling these apart helps only whoever forges.
 var ErrSealed = errors.New("keyring: text does not open")
 
-// Ring is a ring of keys. It is immutable and safe for concurrent use.
-//
-// Nonces are random, so one key may seal 2³² texts (NIST SP 800-38D §8.3);
-// rotate well before.
+// maxSeals is how many texts one process may seal under one key before the
+// ring calls it worn. Nonces are random, so that 2³² texts are the bound of a
+// key (NIST SP 800-38D §8.3), and there may be sixteen replicas that count
+// each for itself.
+const maxSeals = 1 << 28
+
+// Ring is a ring of keys. It is safe for concurrent use, Replace included.
 type Ring struct {
-	keys []key // newest first, at least one
+	keys atomic.Pointer[[]key] // newest first, at least one; never changed in place
 }
 
 type key struct {
-	id   [idSize]byte
-	aead cipher.AEAD
+	id    [idSize]byte
+	aead  cipher.AEAD
+	seals *atomic.Uint64 // how many texts this process has sealed under it
+}
+
+// newRing returns a ring of its own over keys.
+func newRing(keys []key) *Ring {
+	r := new(Ring)
+	r.keys.Store(&keys)
+	return r
 }
 
 // newKey returns the key made of the given 32 bytes. The id is a hash with a
@@ -61,8 +75,41 @@ func newKey(raw []byte) (key, error) {
 		return key{}, fmt.Errorf("keyring: mode: %w", err)
 	}
 	digest := sha256.Sum256(append([]byte("portico keyring key id\x00"), raw...))
-	return key{id: [idSize]byte(digest[:idSize]), aead: aead}, nil
+	return key{id: [idSize]byte(digest[:idSize]), aead: aead, seals: new(atomic.Uint64)}, nil
 }
+
+// Replace puts the keys of another ring in place of this one's, for whoever
+// holds this ring. A text that is being sealed or opened meanwhile is so under
+// the keys of before or of after. The other ring stays as it is.
+//
+// What was sealed under a key that is no longer there opens no more: that is
+// how a stolen key is made useless at once.
+func (r *Ring) Replace(from *Ring) {
+	keys := slices.Clone(*from.keys.Load())
+	for i := range keys {
+		for _, old := range *r.keys.Load() {
+			if keys[i].id == old.id {
+				keys[i].seals = old.seals // a key does not get younger
+			}
+		}
+	}
+	r.keys.Store(&keys)
+}
+
+// IDs names the keys, newest first, in eight hexadecimal digits each. An id
+// may be shown: it tells nothing about its key.
+func (r *Ring) IDs() []string {
+	keys := *r.keys.Load()
+	ids := make([]string, len(keys))
+	for i, k := range keys {
+		ids[i] = hex.EncodeToString(k.id[:])
+	}
+	return ids
+}
+
+// Worn reports whether the newest key has sealed so many texts that it is time
+// for another one in front of it.
+func (r *Ring) Worn() bool { return (*r.keys.Load())[0].seals.Load() >= maxSeals }
 
 // Seal returns plaintext encrypted and authenticated under the newest key, as
 // base64url text. Only Open with the same purpose returns it. Equal texts seal
@@ -72,7 +119,8 @@ func (r *Ring) Seal(purpose string, plaintext []byte) string {
 	if len(plaintext) > MaxPlaintext {
 		panic("keyring: plaintext longer than MaxPlaintext")
 	}
-	newest := r.keys[0]
+	newest := (*r.keys.Load())[0]
+	newest.seals.Add(1)
 	sealed := make([]byte, header, header+len(plaintext)+tagSize)
 	sealed[0] = version
 	copy(sealed[1:], newest.id[:])
@@ -98,7 +146,7 @@ func (r *Ring) Open(purpose, sealed string) ([]byte, error) {
 		return nil, ErrSealed
 	}
 	id := [idSize]byte(raw[1:])
-	for _, k := range r.keys {
+	for _, k := range *r.keys.Load() {
 		if k.id != id {
 			continue
 		}

@@ -32,7 +32,7 @@ func parse(tb testing.TB, text string) *keyring.Ring {
 	return ring
 }
 
-func TestSealedTextOpensForItsPurposeOnly(t *testing.T) {
+func TestASVS_11_3_3_ASealedTextOpensForItsPurposeOnly(t *testing.T) {
 	ring := parse(t, randomKey(t))
 	for _, size := range []int{0, 1, 100, keyring.MaxPlaintext} {
 		plaintext := bytes.Repeat([]byte("x"), size)
@@ -49,7 +49,7 @@ func TestSealedTextOpensForItsPurposeOnly(t *testing.T) {
 	}
 }
 
-func TestEqualTextsSealDifferently(t *testing.T) {
+func TestASVS_11_3_4_EqualTextsSealDifferently(t *testing.T) {
 	ring := parse(t, randomKey(t))
 	seen := map[string]bool{}
 	for range 1000 {
@@ -70,7 +70,7 @@ func TestSealRefusesWhatNobodyCouldOpen(t *testing.T) {
 	ring.Seal("p", make([]byte, keyring.MaxPlaintext+1))
 }
 
-func TestRotation(t *testing.T) {
+func TestASVS_11_2_2_AKeyIsRotatedAndRetired(t *testing.T) {
 	older, newer := randomKey(t), randomKey(t)
 	before := parse(t, older)
 	during := parse(t, newer+","+older)
@@ -88,7 +88,7 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-func TestEveryChangedByteIsNoticed(t *testing.T) {
+func TestASVS_11_3_3_ASVS_11_2_5_EveryChangedByteIsNoticed(t *testing.T) {
 	ring := parse(t, randomKey(t)+","+randomKey(t))
 	sealed := ring.Seal("p", []byte("state, nonce and verifier"))
 	raw, err := base64.RawURLEncoding.DecodeString(sealed)
@@ -177,29 +177,29 @@ func TestParseRefuses(t *testing.T) {
 		half[i] = byte(0x80 + i*i*7)
 	}
 	for name, text := range map[string]string{
-		"nothing":                    "",
-		"white space":                " \n",
-		"a trailing comma":           good + ",",
-		"a leading comma":            "," + good,
-		"text that is not base64":    "not a key!",
-		"sixteen bytes":              encode(make([]byte, 16)),
-		"thirty-one bytes":           encode(counting(7)[:31]),
-		"thirty-three bytes":         encode(append(counting(7), 9)),
-		"the same key twice":         good + "," + good,
-		"one key in two spellings":   good + "," + strings.TrimRight(good, "="),
-		"zeroes":                     encode(make([]byte, 32)),
-		"one byte repeated":          encode(bytes.Repeat([]byte{0xa7}, 32)),
-		"a counting key":             encode(counting(1)),
-		"counting in steps":          encode(counting(37)),
-		"counting down":              encode(counting(255)),
-		"two halves that are equal":  encode(append(bytes.Clone(half), half...)),
-		"few distinct bytes":         encode(bytes.Repeat([]byte{1, 200, 3, 90}, 8)),
-		"a placeholder":              encode([]byte("changeme-changeme-changeme-chang")),
-		"a passphrase":               encode([]byte("correct horse battery staple 42!")),
-		"hexadecimal text":           encode([]byte("0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
-		"a second key that is weak":  good + "," + encode(make([]byte, 32)),
-		"a line break inside a key":  good[:20] + "\n" + good[20:],
-		"more keys than anyone uses": strings.Repeat(good+",", 20) + good,
+		"nothing":                        "",
+		"white space":                    " \n",
+		"a trailing comma":               good + ",",
+		"a leading comma":                "," + good,
+		"text that is not base64":        "not a key!",
+		"ASVS-11.2.3 sixteen bytes":      encode(make([]byte, 16)),
+		"ASVS-11.2.3 thirty-one bytes":   encode(counting(7)[:31]),
+		"ASVS-11.2.3 thirty-three bytes": encode(append(counting(7), 9)),
+		"the same key twice":             good + "," + good,
+		"one key in two spellings":       good + "," + strings.TrimRight(good, "="),
+		"ASVS-13.2.3 zeroes":             encode(make([]byte, 32)),
+		"ASVS-13.2.3 one byte repeated":  encode(bytes.Repeat([]byte{0xa7}, 32)),
+		"a counting key":                 encode(counting(1)),
+		"counting in steps":              encode(counting(37)),
+		"counting down":                  encode(counting(255)),
+		"two halves that are equal":      encode(append(bytes.Clone(half), half...)),
+		"few distinct bytes":             encode(bytes.Repeat([]byte{1, 200, 3, 90}, 8)),
+		"ASVS-13.2.3 a placeholder":      encode([]byte("changeme-changeme-changeme-chang")),
+		"ASVS-13.2.3 a passphrase":       encode([]byte("correct horse battery staple 42!")),
+		"hexadecimal text":               encode([]byte("0f1e2d3c4b5a69788796a5b4c3d2e1f0")),
+		"a second key that is weak":      good + "," + encode(make([]byte, 32)),
+		"a line break inside a key":      good[:20] + "\n" + good[20:],
+		"more keys than anyone uses":     strings.Repeat(good+",", 20) + good,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := keyring.Parse(text)
@@ -224,7 +224,7 @@ func TestRandomKeysAreNeverCalledWeak(t *testing.T) {
 	}
 }
 
-func TestARingNeverShowsItsKeys(t *testing.T) {
+func TestASVS_13_3_1_ARingNeverShowsItsKeys(t *testing.T) {
 	ring := parse(t, randomKey(t))
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("ring", "ring", ring)

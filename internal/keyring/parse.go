@@ -36,7 +36,7 @@ func Parse(text string) (*Ring, error) {
 	if len(entries) > maxKeys {
 		return nil, fmt.Errorf("%w: more than %d", ErrKeys, maxKeys)
 	}
-	ring := &Ring{keys: make([]key, 0, len(entries))}
+	keys := make([]key, 0, len(entries))
 	seen := make(map[[keySize]byte]int, len(entries))
 	for i, entry := range entries {
 		raw, fault := decode(strings.TrimSpace(entry))
@@ -54,9 +54,9 @@ func Parse(text string) (*Ring, error) {
 		if err != nil {
 			return nil, err
 		}
-		ring.keys = append(ring.keys, k)
+		keys = append(keys, k)
 	}
-	return ring, nil
+	return newRing(keys), nil
 }
 
 // decode returns the bytes of one entry, or what is wrong with it.

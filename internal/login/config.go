@@ -1,6 +1,7 @@
 package login
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,10 +15,10 @@ import (
 	"github.com/portico-id/portico/internal/keyring"
 )
 
-// The two ways to authenticate at the token endpoint (OpenID Connect Core §9).
+// How strictly a logout token is read; see [RelyingParty.VerifyLogoutToken].
 const (
-	AuthBasic = "basic" // client_secret_basic
-	AuthPost  = "post"  // client_secret_post
+	LogoutStrict = "strict"
+	LogoutCompat = "compat" // for providers that give their tokens neither a type nor an end
 )
 
 const (
@@ -57,14 +58,20 @@ type Config struct {
 	// Issuer is the provider's issuer identifier, character for character as it
 	// names itself. An http issuer is for local trials: whoever allows one must
 	// have checked that.
-	Issuer       string
-	ClientID     string
-	ClientSecret Secret
-	// ClientAuth is AuthBasic or AuthPost. It is never detected: that would
-	// send the code twice, and a strict provider revokes everything issued for
-	// a code that it sees again (RFC 6749 §4.1.2).
-	ClientAuth  string
+	Issuer   string
+	ClientID string
+	// ClientAuth is AuthBasic, AuthPost or AuthPrivateKey. It is never detected:
+	// that would send the code twice, and a strict provider revokes everything
+	// issued for a code that it sees again (RFC 6749 §4.1.2).
+	ClientAuth string
+	// ClientSecret returns the secret as it is now, for AuthBasic and AuthPost.
+	ClientSecret func() (Secret, error)
+	// ClientKey returns the key as it is now, for AuthPrivateKey.
+	ClientKey   func() (Asserter, error)
 	RedirectURI string
+	// PostLogoutRedirectURI is where the provider sends the user after a logout,
+	// as registered there; "" leaves them at the provider.
+	PostLogoutRedirectURI string
 	// ExternalIDClaim names the UserInfo claim that holds our key for a user.
 	ExternalIDClaim string
 	// InternalIDClaim names the one with the provider's own; "" reads none.
@@ -72,9 +79,14 @@ type Config struct {
 	// RequireNonce refuses an ID token without nonce. When it is off, a nonce
 	// that is present must still match.
 	RequireNonce bool
-	Scopes       []string      // default: openid
-	FlowTTL      time.Duration // default: 10 minutes
-	HTTPTimeout  time.Duration // of one request to the provider; default: 10 seconds
+	// LogoutTokens is LogoutStrict or LogoutCompat.
+	LogoutTokens string // default: LogoutStrict
+	// Revoke gives the provider's tokens back once a login is over, where it
+	// announces how.
+	Revoke      bool
+	Scopes      []string      // default: openid
+	FlowTTL     time.Duration // default: 10 minutes
+	HTTPTimeout time.Duration // of one request to the provider; default: 10 seconds
 
 	Keys  *keyring.Ring
 	Flows FlowStore
@@ -91,7 +103,8 @@ type RelyingParty struct {
 	http   *http.Client
 	keys   *http.Client // for the key set alone: its fetches are counted
 	found  atomic.Pointer[provider]
-	nextAt atomic.Int64 // when Run tries next, Unix nanoseconds
+	nextAt atomic.Int64  // when Run tries next, Unix nanoseconds
+	slots  chan struct{} // one for each revocation under way
 }
 
 // New returns a relying party. It makes no request: call Run, or Discover. It
@@ -109,6 +122,9 @@ func New(cfg Config) (*RelyingParty, error) {
 	if cfg.HTTPTimeout == 0 {
 		cfg.HTTPTimeout = defaultHTTPTimeout
 	}
+	if cfg.LogoutTokens == "" {
+		cfg.LogoutTokens = LogoutStrict
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -119,13 +135,37 @@ func New(cfg Config) (*RelyingParty, error) {
 		cfg.Transport = newTransport(cfg.HTTPTimeout)
 	}
 	return &RelyingParty{
-		cfg:  cfg,
-		http: newClient(cfg.Transport, cfg.HTTPTimeout),
-		keys: newClient(newMeter(cfg.Transport, cfg.Now), cfg.HTTPTimeout),
+		cfg:   cfg,
+		slots: make(chan struct{}, maxRevocations),
+		http:  newClient(cfg.Transport, cfg.HTTPTimeout),
+		keys:  newClient(newMeter(cfg.Transport, cfg.Now), cfg.HTTPTimeout),
 	}, nil
 }
 
 func (c *Config) check() error {
+	if err := cmp.Or(c.checkURLs(), c.checkClientAuth()); err != nil {
+		return err
+	}
+	switch {
+	case len(c.Issuer) > maxIssuer:
+		return fmt.Errorf("issuer: longer than %d bytes", maxIssuer)
+	case c.ClientID == "":
+		return errors.New("client id: missing")
+	case c.ExternalIDClaim == "":
+		return errors.New("external id claim: missing")
+	case c.LogoutTokens != "" && c.LogoutTokens != LogoutStrict && c.LogoutTokens != LogoutCompat:
+		return fmt.Errorf("logout tokens: neither %q nor %q", LogoutStrict, LogoutCompat)
+	case c.FlowTTL < 0, c.HTTPTimeout < 0:
+		return errors.New("a duration is negative")
+	case c.Keys == nil:
+		return errors.New("keys: missing")
+	case c.Flows == nil:
+		return errors.New("flow store: missing")
+	}
+	return nil
+}
+
+func (c *Config) checkURLs() error {
 	if err := checkEndpoint(c.Issuer, true); err != nil {
 		return fmt.Errorf("issuer: %w", err)
 	}
@@ -135,25 +175,28 @@ func (c *Config) check() error {
 	if err := checkEndpoint(c.RedirectURI, true); err != nil {
 		return fmt.Errorf("redirect URI: %w", err)
 	}
-	switch {
-	case len(c.Issuer) > maxIssuer:
-		return fmt.Errorf("issuer: longer than %d bytes", maxIssuer)
-	case c.ClientID == "":
-		return errors.New("client id: missing")
-	case c.ClientSecret == "":
-		return errors.New("client secret: missing")
-	case c.ClientAuth != AuthBasic && c.ClientAuth != AuthPost:
-		return fmt.Errorf("client authentication: neither %q nor %q", AuthBasic, AuthPost)
-	case c.ExternalIDClaim == "":
-		return errors.New("external id claim: missing")
-	case c.FlowTTL < 0, c.HTTPTimeout < 0:
-		return errors.New("a duration is negative")
-	case c.Keys == nil:
-		return errors.New("keys: missing")
-	case c.Flows == nil:
-		return errors.New("flow store: missing")
+	if c.PostLogoutRedirectURI == "" {
+		return nil
+	}
+	if err := checkEndpoint(c.PostLogoutRedirectURI, true); err != nil {
+		return fmt.Errorf("post-logout redirect URI: %w", err)
 	}
 	return nil
+}
+
+// checkClientAuth reads the credentials once: without them every login would
+// fail, after the user has been to the provider.
+func (c *Config) checkClientAuth() error {
+	switch c.ClientAuth {
+	case AuthBasic, AuthPost:
+		_, err := readSecret(c.ClientSecret)
+		return err
+	case AuthPrivateKey:
+		_, err := readKey(c.ClientKey)
+		return err
+	default:
+		return fmt.Errorf("client authentication: none of %q, %q, %q", AuthBasic, AuthPost, AuthPrivateKey)
+	}
 }
 
 // checkEndpoint reports why text is not an absolute URL that credentials may

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -16,6 +17,7 @@ const (
 	firstRetry   = 250 * time.Millisecond
 	lastRetry    = 30 * time.Second
 	refreshEvery = time.Hour
+	keysEvery    = keysFresh * 8 / 10 // so that no login has to wait for it
 )
 
 // Metadata is what the provider announces of itself (OpenID Connect Discovery
@@ -27,50 +29,95 @@ type Metadata struct {
 	UserInfoEndpoint      string   `json:"userinfo_endpoint"` // empty where there is none
 	JWKSURI               string   `json:"jwks_uri"`
 	EndSessionEndpoint    string   `json:"end_session_endpoint"` // empty where there is none
+	RevocationEndpoint    string   `json:"revocation_endpoint"`  // empty where there is none
 	Scopes                []string `json:"scopes_supported"`
 	SigningAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
 	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
 	ClientAuth            []string `json:"token_endpoint_auth_methods_supported"`
+	Prompts               []string `json:"prompt_values_supported"` // nil where it does not say
+	Claims                []string `json:"claims_supported"`        // nil where it does not say
 	// IssuerInAnswer: every answer carries `iss` (RFC 9207 §3).
 	IssuerInAnswer bool `json:"authorization_response_iss_parameter_supported"`
+
+	warnings []string
 }
 
-// provider is one discovery's result. It is replaced as a whole, and with it
-// the cached key set, so that a key the provider has withdrawn is not trusted
-// for longer than refreshEvery.
+// Warnings says what an operator should look at: things that do not keep
+// anybody from trying to log in.
+func (m *Metadata) Warnings() []string { return m.warnings }
+
+// provider is one discovery's result. It is replaced as a whole; the key set
+// stays the same one while it is at the same place.
 type provider struct {
 	meta     Metadata
+	keys     *keySet
 	verifier *oidc.IDTokenVerifier
 }
 
-// Run discovers the provider and keeps what it found fresh, until ctx ends;
-// then it returns nil. While the provider is down it tries again with growing,
-// jittered pauses; what was found before stays in use.
+// Run discovers the provider and keeps what it found fresh, the key set
+// included, until ctx ends; then it returns nil. While the provider is down it
+// tries again with growing, jittered pauses; what was found before stays in
+// use, keys for an hour.
 func (rp *RelyingParty) Run(ctx context.Context) error {
 	defer rp.http.CloseIdleConnections()
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer rp.drain()
+	group.Go(func() { rp.runKeys(ctx) })
 	for pause := firstRetry; ; {
-		_, err := rp.Discover(ctx)
+		meta, err := rp.Discover(ctx)
 		wait := refreshEvery
 		if err != nil {
 			wait, pause = pause, min(2*pause, lastRetry)
 		} else {
 			pause = firstRetry
 		}
-		wait -= rand.N(wait/5 + 1) //nolint:forbidigo,gosec // jitter
+		wait = jittered(wait)
 		switch {
 		case err == nil:
 			rp.cfg.Logger.DebugContext(ctx, "provider discovered", "issuer", rp.cfg.Issuer)
+			for _, warning := range meta.Warnings() {
+				rp.cfg.Logger.WarnContext(ctx, "provider's metadata", "issuer", rp.cfg.Issuer, "warning", warning)
+			}
 		case ctx.Err() == nil:
 			rp.cfg.Logger.WarnContext(ctx, "provider not discovered", "issuer", rp.cfg.Issuer, "retry_in", wait, "error", err)
 		}
 		rp.nextAt.Store(rp.cfg.Now().Add(wait).UnixNano())
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !pass(ctx, wait) {
 			return nil
-		case <-timer.C:
 		}
+	}
+}
+
+// runKeys fetches the key set on a timer, so that a key which the provider has
+// withdrawn, perhaps because it was stolen, is forgotten though nobody logs in.
+func (rp *RelyingParty) runKeys(ctx context.Context) {
+	for pass(ctx, jittered(keysEvery)) {
+		p := rp.found.Load()
+		if p == nil {
+			continue
+		}
+		if _, _, err := p.keys.refresh(ctx); err != nil && ctx.Err() == nil {
+			rp.cfg.Logger.WarnContext(ctx, "key set not fetched", "issuer", rp.cfg.Issuer, "error", err)
+		}
+	}
+}
+
+// jittered returns up to a fifth less than d, so that replicas that were
+// started together drift apart.
+func jittered(d time.Duration) time.Duration {
+	return d - rand.N(d/5+1) //nolint:forbidigo,gosec // jitter
+}
+
+// pass waits for d and reports whether ctx lasted as long.
+func pass(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
 	}
 }
 
@@ -100,19 +147,32 @@ func (rp *RelyingParty) Discover(ctx context.Context) (Metadata, error) {
 	if err := meta.check(strings.HasPrefix(rp.cfg.Issuer, "http://")); err != nil {
 		return Metadata{}, &UnavailableError{Doing: doing, Cause: err}
 	}
-	keys := keySet{remote: oidc.NewRemoteKeySet(oidc.ClientContext(ctx, rp.keys), meta.JWKSURI)}
+	meta.warnings = rp.cfg.warnings(&meta)
+	keys := rp.keySet(meta.JWKSURI)
+	algorithms := make([]string, 0, 2)
+	for _, a := range signatureAlgorithms() {
+		algorithms = append(algorithms, string(a))
+	}
 	rp.found.Store(&provider{
 		meta: meta,
+		keys: keys,
 		verifier: oidc.NewVerifier(rp.cfg.Issuer, keys, &oidc.Config{
-			ClientID: rp.cfg.ClientID,
-			// Whatever the provider announces: neither `none` nor anything
-			// symmetric, so that a public key never becomes an HMAC secret
-			// (RFC 8725 §2.1).
-			SupportedSigningAlgs: []string{oidc.RS256, oidc.ES256},
+			ClientID:             rp.cfg.ClientID,
+			SupportedSigningAlgs: algorithms,
 			SkipExpiryCheck:      true, // it knows no leeway: see checkTimes
 		}),
 	})
 	return meta, nil
+}
+
+// keySet returns the key set at uri: the one in use, if it is there. Its keys
+// have their own age, so that a provider whose key set is away for a while,
+// and whose metadata is not, remains of use.
+func (rp *RelyingParty) keySet(uri string) *keySet {
+	if p := rp.found.Load(); p != nil && p.keys.uri == uri {
+		return p.keys
+	}
+	return &keySet{uri: uri, client: rp.keys, now: rp.cfg.Now, log: rp.cfg.Logger}
 }
 
 // check reports why the metadata cannot be used. A provider on https that

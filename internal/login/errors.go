@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// What Begin and Finish return, for the caller to branch on. Messages are for
+// What Begin, Finish and VerifyLogoutToken return, for the caller to branch on. Messages are for
 // the log: they hold no secret, no token and no personal data, and they are
 // not for the user agent.
 var (
@@ -38,6 +38,12 @@ var (
 	// ErrIdentityRejected: the ID token or UserInfo does not hold. The wrapped
 	// reason says which check failed.
 	ErrIdentityRejected = errors.New("login: identity rejected")
+	// ErrAuthTooOld: the ID token holds, and the user's login at the provider is
+	// not as recent as the flow asked for, or the provider does not say.
+	ErrAuthTooOld = errors.New("login: authentication is too old")
+	// ErrLogoutToken: a logout token does not hold. The wrapped reason says
+	// which check failed.
+	ErrLogoutToken = errors.New("login: logout token refused")
 	// ErrProviderUnavailable: the provider cannot be reached, or answers with
 	// nonsense. It comes as an [*UnavailableError].
 	ErrProviderUnavailable = errors.New("login: provider unavailable")

@@ -14,7 +14,7 @@ const maxCode = 4096 // bytes; some providers' codes are tokens themselves
 // Answer is the provider's answer as it came in, with the flow it is for.
 type Answer struct {
 	Sealed string
-	Client Client // by the way it came in: as a cookie, Browser; in a body, Native
+	Client Client // by the way it came in: as a cookie, Browser or System; in a body, Native
 
 	Code      string
 	State     string
@@ -40,6 +40,7 @@ type Finished struct {
 	Identity        Identity
 	Client          Client
 	ReturnTo        string
+	App             App // of a System flow
 	ReplacesSession []byte
 }
 
@@ -56,6 +57,12 @@ func (rp *RelyingParty) Finish(ctx context.Context, answer Answer) (Finished, er
 	if err != nil {
 		return Finished{}, err
 	}
+	// Before the flow is spent: a secret that cannot be read is our own trouble,
+	// and the user may try again when it is over.
+	proof, err := rp.credentials(p)
+	if err != nil {
+		return Finished{}, fmt.Errorf("login: %w", err)
+	}
 	// Before the code is sent, so that of two concurrent answers one stops
 	// here: a provider that sees a code twice has to assume that it was stolen.
 	first, err := rp.cfg.Flows.UseFlow(ctx, HandleOf(text(f.state)), f.expires)
@@ -65,12 +72,16 @@ func (rp *RelyingParty) Finish(ctx context.Context, answer Answer) (Finished, er
 	if !first {
 		return Finished{}, ErrFlowUsed
 	}
-	tokens, err := rp.redeem(ctx, p, answer.Code, text(f.verifier))
+	tokens, err := rp.redeem(ctx, p, proof, answer.Code, text(f.verifier))
+	defer rp.giveBack(ctx, p, tokens) // however this ends, nobody needs them any more
 	if err != nil {
 		return Finished{}, err
 	}
 	claims, err := rp.verify(ctx, p, tokens, text(f.nonce))
 	if err != nil {
+		return Finished{}, err
+	}
+	if err := f.fresh.check(claims.AuthTime, f.issued, rp.cfg.Now()); err != nil {
 		return Finished{}, err
 	}
 	identity, err := rp.identify(ctx, p, tokens, claims)
@@ -81,6 +92,7 @@ func (rp *RelyingParty) Finish(ctx context.Context, answer Answer) (Finished, er
 		Identity:        identity,
 		Client:          answer.Client,
 		ReturnTo:        f.returnTo,
+		App:             f.app,
 		ReplacesSession: f.replaces,
 	}, nil
 }

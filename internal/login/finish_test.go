@@ -5,13 +5,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/login/hostile"
 )
 
 func TestLogin(t *testing.T) {
@@ -24,7 +24,7 @@ func TestLogin(t *testing.T) {
 				t.Fatalf("Finish: %v", err)
 			}
 			identity := finished.Identity
-			if identity.Issuer != w.provider.issuer || identity.Subject != "user-1" ||
+			if identity.Issuer != w.provider.Issuer || identity.Subject != "user-1" ||
 				identity.ExternalID != "ext-1" || identity.InternalID != "int-1" ||
 				identity.SessionID != "session-1" || identity.ACR != "phr" || len(identity.AMR) != 2 ||
 				!identity.AuthTime.Equal(w.clock.now().Add(-time.Second)) {
@@ -34,7 +34,7 @@ func TestLogin(t *testing.T) {
 				t.Errorf("finished = %+v", finished)
 			}
 			for path, want := range map[string]int{"/token": 1, "/userinfo": 1, "/jwks": 1} {
-				if got := w.provider.count(path); got != want {
+				if got := w.provider.Count(path); got != want {
 					t.Errorf("%s was asked %d times, want %d", path, got, want)
 				}
 			}
@@ -42,88 +42,24 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-func TestAuthorizationRequest(t *testing.T) {
-	w := newWorld(t, nil)
-	w.discover()
-	begun, err := w.rp.Begin(t.Context(), login.Begin{
-		Client: login.Browser, ReturnTo: "/", LoginHint: "a+b@example.com&prompt=none", Prompt: "login",
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	u, err := url.Parse(begun.AuthorizationURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	query := u.Query()
-	for name, want := range map[string]string{
-		"tenant": "1", "response_type": "code", "client_id": clientID, "redirect_uri": redirectURI,
-		"scope": "openid", "state": begun.State, "code_challenge_method": "S256",
-		"login_hint": "a+b@example.com&prompt=none", "prompt": "login",
-	} {
-		if got := query[name]; len(got) != 1 || got[0] != want {
-			t.Errorf("BBA-02 S-05 %s = %q, want %q", name, got, want)
-		}
-	}
-	for _, name := range []string{"state", "nonce", "code_challenge"} {
-		if raw, err := base64.RawURLEncoding.DecodeString(query.Get(name)); err != nil || len(raw) != 32 {
-			t.Errorf("%s is not 32 bytes: %q", name, query.Get(name))
-		}
-	}
-	if begun.FlowID != login.HandleOf(begun.State) || !begun.ExpiresAt.Equal(w.clock.now().Add(10*time.Minute)) {
-		t.Errorf("begun = %+v", begun)
-	}
-}
-
-func TestS06FlowSecretsAreNeverReused(t *testing.T) {
-	w := newWorld(t, nil)
-	w.discover()
-	seen := map[string]bool{}
-	for range 10_000 {
-		begun := w.begin(login.Browser)
-		u, err := url.Parse(begun.AuthorizationURL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, value := range []string{
-			u.Query().Get("state"), u.Query().Get("nonce"), u.Query().Get("code_challenge"), begun.FlowID, begun.Sealed,
-		} {
-			if seen[value] {
-				t.Fatalf("%q came twice", value)
-			}
-			seen[value] = true
-		}
-	}
-}
-
-func TestBeginRefuses(t *testing.T) {
-	w := newWorld(t, nil)
-	w.discover()
-	for name, begin := range map[string]login.Begin{
-		"no kind of client":               {},
-		"an unknown kind of client":       {Client: "robot"},
-		"a return target that is long":    {Client: login.Browser, ReturnTo: strings.Repeat("/", 2049)},
-		"a hint that is long":             {Client: login.Browser, LoginHint: strings.Repeat("a", 321)},
-		"a hint that is not text":         {Client: login.Browser, LoginHint: "\xff"},
-		"a prompt that nobody defined":    {Client: login.Browser, Prompt: "create"},
-		"two prompts":                     {Client: login.Browser, Prompt: "login consent"},
-		"a session handle that is a book": {Client: login.Browser, ReplacesSession: make([]byte, 65)},
-	} {
-		if _, err := w.rp.Begin(t.Context(), begin); !errors.Is(err, login.ErrBeginInvalid) {
-			t.Errorf("%s: %v, want ErrBeginInvalid", name, err)
-		}
-	}
-}
-
 // TestFinishChecksInOrder starts with an answer in which everything is wrong
 // and mends one thing after the other: each error must come before the next.
 func TestFinishChecksInOrder(t *testing.T) {
-	w := newWorld(t, nil)
+	errUnreadable, readable := errors.New("no such file"), true
+	w := newWorld(t, func(c *login.Config) {
+		c.ClientSecret = func() (login.Secret, error) {
+			if !readable {
+				return "", errUnreadable
+			}
+			return clientSecret, nil
+		}
+	})
+	readable = false
 	w.discover()
 	begun := w.begin(login.Browser)
 	other := w.begin(login.Browser)
-	w.provider.claims = func(c object) { c["nonce"] = "another" }
-	w.provider.userInfo = func(u object) { u["sub"] = "somebody else" }
+	w.provider.Claims = func(c object) { c["nonce"] = "another" }
+	w.provider.UserInfo = func(u object) { u["sub"] = "somebody else" }
 	w.flows.err = errors.New("database is down")
 	w.clock.advance(10 * time.Minute)
 
@@ -145,40 +81,47 @@ func TestFinishChecksInOrder(t *testing.T) {
 		{name: "an expired flow", mend: func() { answer.Client = login.Browser }, want: login.ErrFlowExpired},
 		{name: "S-02 a foreign state", mend: func() { w.clock.advance(-time.Millisecond) }, want: login.ErrStateMismatch},
 		{name: "S-03 a foreign issuer", mend: func() { answer.State = begun.State }, want: login.ErrIssuerMismatch},
-		{name: "S-26 code and error", mend: func() { answer.Issuer = w.provider.issuer }, want: login.ErrAnswerInvalid},
+		{name: "S-26 code and error", mend: func() { answer.Issuer = w.provider.Issuer }, want: login.ErrAnswerInvalid},
 		{name: "the provider's error", mend: func() { answer.Code = "" }, wantsProviderErr: true},
 		{name: "no code", mend: func() { answer.Error = "" }, want: login.ErrAnswerInvalid},
 		{name: "a code that is too long", mend: func() { answer.Code = strings.Repeat("x", 4097) }, want: login.ErrAnswerInvalid},
 		{name: "a code with a line break", mend: func() { answer.Code = "a\nb" }, want: login.ErrAnswerInvalid},
-		{name: "a store that is down", mend: func() { answer.Code = "wrong" }, want: w.flows.err, marks: 1},
+		{name: "a secret that cannot be read", mend: func() { answer.Code = "wrong" }, want: errUnreadable},
+		{name: "a store that is down", mend: func() { readable = true }, want: w.flows.err, marks: 1},
 		{name: "a code the provider refuses", mend: func() { w.flows.err = nil }, want: login.ErrCodeRefused, marks: 2, redeemed: 1},
-		{name: "S-09 a used flow", mend: func() { answer.Code = w.provider.authorize(begun.AuthorizationURL) }, want: login.ErrFlowUsed, marks: 3, redeemed: 1},
+		{name: "S-09 a used flow", mend: func() { answer.Code = w.provider.Authorize(begun.AuthorizationURL) }, want: login.ErrFlowUsed, marks: 3, redeemed: 1},
 		{name: "S-07 a nonce that is another flow's", mend: func() {
 			answer = w.answered(login.Browser)
 		}, want: login.ErrIdentityRejected, marks: 4, redeemed: 2},
+		{name: "an authentication that is too old", mend: func() {
+			answer = w.answeredWithin(0)
+			w.provider.Claims = func(c object) { c["auth_time"] = w.clock.now().Add(-2 * time.Minute).Unix() }
+		}, want: login.ErrAuthTooOld, marks: 5, redeemed: 3},
 	}
 	for _, step := range steps {
-		step.mend()
-		_, err := w.rp.Finish(t.Context(), answer)
-		if step.wantsProviderErr {
-			if !errors.As(err, &provider) || provider.Class != "access_denied" {
-				t.Errorf("%s: %v, want the provider's error", step.name, err)
+		t.Run(step.name, func(t *testing.T) {
+			step.mend()
+			_, err := w.rp.Finish(t.Context(), answer)
+			if step.wantsProviderErr {
+				if !errors.As(err, &provider) || provider.Class != "access_denied" {
+					t.Errorf("Finish = %v, want the provider's error", err)
+				}
+			} else if !errors.Is(err, step.want) {
+				t.Errorf("Finish = %v, want %v", err, step.want)
 			}
-		} else if !errors.Is(err, step.want) {
-			t.Errorf("%s: %v, want %v", step.name, err, step.want)
-		}
-		if marks, redeemed := w.flows.count(), w.provider.count("/token"); marks != step.marks || redeemed != step.redeemed {
-			t.Errorf("%s: %d marks and %d token requests, want %d and %d", step.name, marks, redeemed, step.marks, step.redeemed)
-		}
-		if asked := w.provider.count("/userinfo"); asked != 0 {
-			t.Errorf("%s: the access token was used", step.name)
-		}
+			if marks, redeemed := w.flows.count(), w.provider.Count(hostile.PathToken); marks != step.marks || redeemed != step.redeemed {
+				t.Errorf("%d marks and %d token requests, want %d and %d", marks, redeemed, step.marks, step.redeemed)
+			}
+			if asked := w.provider.Count(hostile.PathUserInfo); asked != 0 {
+				t.Error("the access token was used")
+			}
+		})
 	}
-	w.provider.claims = nil
+	w.provider.Claims = nil
 	if _, err := w.logIn(); !errors.Is(err, login.ErrIdentityRejected) {
 		t.Errorf("UserInfo of another subject: %v, want ErrIdentityRejected", err)
 	}
-	w.provider.userInfo = nil
+	w.provider.UserInfo = nil
 	if _, err := w.logIn(); err != nil {
 		t.Errorf("everything mended: %v", err)
 	}
@@ -187,7 +130,7 @@ func TestFinishChecksInOrder(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	announce := func(m object) { m["authorization_response_iss_parameter_supported"] = true }
 	iss := func(change func(string) string) func(*world, *login.Answer) {
-		return func(w *world, a *login.Answer) { a.Issuer, a.HasIssuer = change(w.provider.issuer), true }
+		return func(w *world, a *login.Answer) { a.Issuer, a.HasIssuer = change(w.provider.Issuer), true }
 	}
 	same := func(issuer string) string { return issuer }
 	for _, c := range []struct {
@@ -210,12 +153,12 @@ func TestAnswers(t *testing.T) {
 		{name: "state with padding", want: login.ErrStateMismatch, change: func(_ *world, a *login.Answer) { a.State += "=" }},
 		{name: "a kind of client that is none", want: login.ErrFlowInvalid, change: func(_ *world, a *login.Answer) { a.Client = "" }},
 		{name: "S-25 an injected code is refused", want: login.ErrCodeRefused, change: func(w *world, a *login.Answer) {
-			a.Code = w.provider.authorize(w.begin(login.Browser).AuthorizationURL)
+			a.Code = w.provider.Authorize(w.begin(login.Browser).AuthorizationURL)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			w.provider.metadata = c.metadata
+			w.provider.Metadata = c.metadata
 			w.discover()
 			answer := w.answered(login.Browser)
 			if c.change != nil {
@@ -225,7 +168,7 @@ func TestAnswers(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("Finish = %v, want %v", err, c.want)
 			}
-			if c.want != nil && !errors.Is(c.want, login.ErrCodeRefused) && (w.flows.count() != 0 || w.provider.count("/token") != 0) {
+			if c.want != nil && !errors.Is(c.want, login.ErrCodeRefused) && (w.flows.count() != 0 || w.provider.Count(hostile.PathToken) != 0) {
 				t.Error("the flow was spent")
 			}
 		})
@@ -253,7 +196,7 @@ func TestProviderErrorsAreSortedAndNotRepeated(t *testing.T) {
 	}
 }
 
-func TestAFlowIsFinishedOnceAmongAHundred(t *testing.T) {
+func TestS09_AFlowIsFinishedOnceAmongAHundred(t *testing.T) {
 	w := newWorld(t, nil)
 	w.discover()
 	answer := w.answered(login.Browser)
@@ -279,8 +222,8 @@ func TestAFlowIsFinishedOnceAmongAHundred(t *testing.T) {
 			t.Errorf("Finish = %v, want ErrFlowUsed", err)
 		}
 	}
-	if passed != 1 || w.provider.count("/token") != 1 {
-		t.Errorf("%d passed with %d token requests, want one of each", passed, w.provider.count("/token"))
+	if passed != 1 || w.provider.Count(hostile.PathToken) != 1 {
+		t.Errorf("%d passed with %d token requests, want one of each", passed, w.provider.Count(hostile.PathToken))
 	}
 }
 
@@ -294,7 +237,7 @@ func TestAUsedMarkLastsAsLongAsItsFlow(t *testing.T) {
 	}
 }
 
-func TestEveryByteOfAFlowIsSealed(t *testing.T) {
+func TestS08_EveryByteOfAFlowIsSealed(t *testing.T) {
 	w := newWorld(t, nil)
 	w.discover()
 	answer := w.answered(login.Browser)
@@ -314,31 +257,33 @@ func TestEveryByteOfAFlowIsSealed(t *testing.T) {
 		}
 		raw[i] ^= 0x20
 	}
-	if w.flows.count() != 0 || w.provider.count("/token") != 0 {
+	if w.flows.count() != 0 || w.provider.Count(hostile.PathToken) != 0 {
 		t.Error("a forged flow was spent")
 	}
 }
 
-func TestS03AFlowOfAnotherProviderIsRefused(t *testing.T) {
-	honest, evil := newWorld(t, nil), newWorld(t, nil) // one key ring
-	honest.discover()
-	evil.discover()
-	answer := honest.answered(login.Browser)
-	if _, err := evil.rp.Finish(t.Context(), answer); !errors.Is(err, login.ErrIssuerMismatch) {
-		t.Errorf("Finish = %v, want ErrIssuerMismatch", err)
-	}
-	if evil.provider.count("/token") != 0 {
-		t.Error("S-04 the honest provider's code was sent to the other one")
-	}
+func TestAFlowOfAnotherProvider(t *testing.T) {
+	t.Run("S-03 S-04 a flow of another provider is refused before its code is sent anywhere", func(t *testing.T) {
+		honest, evil := newWorld(t, nil), newWorld(t, nil) // one key ring
+		honest.discover()
+		evil.discover()
+		answer := honest.answered(login.Browser)
+		if _, err := evil.rp.Finish(t.Context(), answer); !errors.Is(err, login.ErrIssuerMismatch) {
+			t.Errorf("Finish = %v, want ErrIssuerMismatch", err)
+		}
+		if evil.provider.Count(hostile.PathToken) != 0 {
+			t.Error("the honest provider's code was sent to the other one")
+		}
+	})
 }
 
-func TestErrorsAndTokensStayInside(t *testing.T) {
+func TestBBA18ErrorsAndTokensStayInside(t *testing.T) {
 	w := newWorld(t, nil)
 	w.discover()
 	answer := w.answered(login.Browser)
 	var access string
-	w.provider.answer = func(a object) { access, _ = a["access_token"].(string) }
-	w.provider.handlers["/userinfo"] = func(rw http.ResponseWriter, r *http.Request) {
+	w.provider.Answer = func(a object) { access, _ = a["access_token"].(string) }
+	w.provider.Handlers[hostile.PathUserInfo] = func(rw http.ResponseWriter, r *http.Request) {
 		http.Error(rw, "you sent "+r.Header.Get("Authorization"), http.StatusInternalServerError)
 	}
 	_, err := w.rp.Finish(t.Context(), answer)
@@ -347,7 +292,7 @@ func TestErrorsAndTokensStayInside(t *testing.T) {
 	}
 	for _, secret := range []string{access, answer.Code, answer.State, clientSecret} {
 		if strings.Contains(err.Error(), secret) {
-			t.Errorf("BBA-18 the error shows a secret: %v", err)
+			t.Errorf("the error shows a secret: %v", err)
 		}
 	}
 }
@@ -358,7 +303,7 @@ func TestFinishEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	w.provider.handlers["/token"] = func(http.ResponseWriter, *http.Request) {
+	w.provider.Handlers[hostile.PathToken] = func(http.ResponseWriter, *http.Request) {
 		cancel()
 		<-release
 	}

@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
-	"errors"
 	"time"
 )
 
@@ -16,7 +14,36 @@ type Client string
 const (
 	Browser Client = "browser" // the flow travels in a cookie
 	Native  Client = "native"  // the flow travels in the app's own requests
+	System  Client = "system"  // a native app's flow through the system browser, in a cookie of its own
 )
+
+func (c Client) known() bool { return c == Browser || c == Native || c == System }
+
+// purpose is part of what a flow's seal authenticates: a native flow, which
+// its holder can read off the wire, must not be planted as a browser's cookie
+// to log somebody else in (login CSRF, RFC 9700 §4.7), nor the other way
+// round; and a flow that ends in an app must not end in a session here.
+func (c Client) purpose() string { return "portico login flow: " + string(c) }
+
+// App is the native app that a flow through the system browser goes back to
+// (RFC 8252 §4.1).
+type App struct {
+	RedirectURI   string // at most 512 bytes
+	CodeChallenge string // of the app's own PKCE, S256 (RFC 7636 §4.2)
+	State         string // the app's own, at most 256 printable ASCII characters
+}
+
+const (
+	maxAppRedirect = 512
+	maxAppState    = 256
+)
+
+func (a *App) valid() bool {
+	challenge, err := base64.RawURLEncoding.Strict().DecodeString(a.CodeChallenge)
+	return a.RedirectURI != "" && len(a.RedirectURI) <= maxAppRedirect && visible(a.RedirectURI) &&
+		err == nil && len(challenge) == sha256.Size && len(a.CodeChallenge) == base64.RawURLEncoding.EncodedLen(sha256.Size) &&
+		len(a.State) <= maxAppState && visible(a.State)
+}
 
 // Bounds on what a flow carries, in bytes. Together with the longest issuer
 // they keep a sealed flow within what a browser takes as one cookie (4096 with
@@ -26,10 +53,6 @@ const (
 	maxReplaces = 64
 	secretSize  = 32 // of state, nonce and verifier each
 )
-
-// flowVersion changes with the layout: a flow of another release is invalid,
-// not misread.
-const flowVersion = 1
 
 // flow is what travels sealed. The three secrets are independent, so that the
 // one in the redirect (state) tells nothing about the one that stays here
@@ -43,12 +66,9 @@ type flow struct {
 	issuer   string
 	returnTo string
 	replaces []byte
+	fresh    freshness
+	app      App
 }
-
-// purpose is part of what a flow's seal authenticates: a native flow, which
-// its holder can read off the wire, must not be planted as a browser's cookie
-// to log somebody else in (login CSRF, RFC 9700 §4.7), nor the other way round.
-func (c Client) purpose() string { return "portico login flow: " + string(c) }
 
 func newFlow(issuer string, now time.Time, ttl time.Duration) *flow {
 	f := &flow{issuer: issuer, issued: now, expires: now.Add(ttl)}
@@ -62,60 +82,6 @@ func newFlow(issuer string, now time.Time, ttl time.Duration) *flow {
 // verifier of 32 bytes is what RFC 7636 §4.1 recommends.
 func text(secret [secretSize]byte) string { return base64.RawURLEncoding.EncodeToString(secret[:]) }
 
-// marshal writes the flow without JSON: a return target full of escapes would
-// not fit the cookie.
-func (f *flow) marshal() []byte {
-	out := make([]byte, 0, 1+3*secretSize+2*8+3*2+len(f.issuer)+len(f.returnTo)+len(f.replaces))
-	out = append(out, flowVersion)
-	out = append(out, f.state[:]...)
-	out = append(out, f.nonce[:]...)
-	out = append(out, f.verifier[:]...)
-	out = binary.BigEndian.AppendUint64(out, uint64(f.issued.UnixMilli()))
-	out = binary.BigEndian.AppendUint64(out, uint64(f.expires.UnixMilli()))
-	for _, field := range []string{f.issuer, f.returnTo, string(f.replaces)} {
-		out = binary.BigEndian.AppendUint16(out, uint16(len(field))) //nolint:gosec // Begin and New bound them all
-		out = append(out, field...)
-	}
-	return out
-}
-
-var errLayout = errors.New("not this layout")
-
-// unmarshalFlow reads what marshal wrote. What it reads was authenticated, so
-// it guards against another release's layout rather than against forgery.
-func unmarshalFlow(raw []byte) (*flow, error) {
-	if len(raw) < 1+3*secretSize+2*8 || raw[0] != flowVersion {
-		return nil, errLayout
-	}
-	raw = raw[1:]
-	f := new(flow)
-	for _, secret := range []*[secretSize]byte{&f.state, &f.nonce, &f.verifier} {
-		raw = raw[copy(secret[:], raw):]
-	}
-	f.issued = time.UnixMilli(int64(binary.BigEndian.Uint64(raw))).UTC()      //nolint:gosec // as marshal wrote it
-	f.expires = time.UnixMilli(int64(binary.BigEndian.Uint64(raw[8:]))).UTC() //nolint:gosec // as marshal wrote it
-	raw = raw[16:]
-	var fields [3]string
-	for i := range fields {
-		if len(raw) < 2 {
-			return nil, errLayout
-		}
-		size := int(binary.BigEndian.Uint16(raw))
-		if raw = raw[2:]; len(raw) < size {
-			return nil, errLayout
-		}
-		fields[i], raw = string(raw[:size]), raw[size:]
-	}
-	if len(raw) != 0 {
-		return nil, errLayout
-	}
-	f.issuer, f.returnTo = fields[0], fields[1]
-	if fields[2] != "" {
-		f.replaces = []byte(fields[2])
-	}
-	return f, nil
-}
-
 // HandleOf returns the name of the flow that a state value belongs to: sixteen
 // characters of A-Z a-z 0-9 _ -, whatever the value, safe in a cookie's name.
 // It finds a flow and proves nothing.
@@ -128,6 +94,7 @@ func HandleOf(state string) string {
 type FlowInfo struct {
 	FlowID    string
 	ReturnTo  string
+	App       App
 	IssuedAt  time.Time // UTC, to the millisecond
 	ExpiresAt time.Time
 }
@@ -142,6 +109,7 @@ func (rp *RelyingParty) Peek(sealed string, client Client) (FlowInfo, error) {
 	return FlowInfo{
 		FlowID:    HandleOf(text(f.state)),
 		ReturnTo:  f.returnTo,
+		App:       f.app,
 		IssuedAt:  f.issued,
 		ExpiresAt: f.expires,
 	}, nil
@@ -158,7 +126,7 @@ func (rp *RelyingParty) open(sealed string, client Client) (*flow, error) {
 	if sealed == "" {
 		return nil, ErrFlowMissing
 	}
-	if client != Browser && client != Native {
+	if !client.known() {
 		return nil, ErrFlowInvalid
 	}
 	raw, err := rp.cfg.Keys.Open(client.purpose(), sealed)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/portico-id/portico/internal/keyring"
 	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/login/hostile"
 )
 
 // flowStore keeps used flows in memory, as a database would.
@@ -61,11 +62,16 @@ func ring(tb testing.TB, seed string) *keyring.Ring {
 	return r
 }
 
+// secret is a source that always says the same.
+func secret(text login.Secret) func() (login.Secret, error) {
+	return func() (login.Secret, error) { return text, nil }
+}
+
 // world is a relying party, its provider, its store and its clock.
 type world struct {
 	*testing.T
 	rp       *login.RelyingParty
-	provider *hostile
+	provider *hostile.Provider
 	flows    *flowStore
 	clock    *clock
 }
@@ -75,13 +81,13 @@ type world struct {
 func newWorld(t *testing.T, change func(*login.Config)) *world {
 	t.Helper()
 	w := &world{T: t, flows: &flowStore{used: map[string]time.Time{}}, clock: new(clock)}
-	w.provider = newHostile(t, w.clock.now)
+	w.provider = hostile.New(t, w.clock.now)
 	transport := new(http.Transport)
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := login.Config{
-		Issuer:          w.provider.issuer,
+		Issuer:          w.provider.Issuer,
 		ClientID:        clientID,
-		ClientSecret:    clientSecret,
+		ClientSecret:    secret(clientSecret),
 		ClientAuth:      login.AuthBasic,
 		RedirectURI:     redirectURI,
 		ExternalIDClaim: "external_id",
@@ -128,7 +134,22 @@ func (w *world) answered(client login.Client) login.Answer {
 	return login.Answer{
 		Sealed: begun.Sealed,
 		Client: client,
-		Code:   w.provider.authorize(begun.AuthorizationURL),
+		Code:   w.provider.Authorize(begun.AuthorizationURL),
+		State:  begun.State,
+	}
+}
+
+// answeredWithin is answered for a flow that wants a login of at most this age.
+func (w *world) answeredWithin(age time.Duration) login.Answer {
+	w.Helper()
+	begun, err := w.rp.Begin(w.Context(), login.Begin{Client: login.Browser, MaxAge: &age})
+	if err != nil {
+		w.Fatalf("Begin: %v", err)
+	}
+	return login.Answer{
+		Sealed: begun.Sealed,
+		Client: login.Browser,
+		Code:   w.provider.Authorize(begun.AuthorizationURL),
 		State:  begun.State,
 	}
 }

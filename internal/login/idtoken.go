@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -21,6 +22,7 @@ const (
 	maxTokenAge = 10 * time.Minute // a code is redeemed seconds after the login
 	maxClaim    = 255              // bytes of a text claim that we keep
 	maxMethods  = 16               // entries of `amr`
+	maxIDToken  = 32 << 10         // bytes; it is refused unread when longer
 )
 
 // claims is an ID token's payload, read once more: go-oidc reads it with
@@ -54,7 +56,7 @@ func (rp *RelyingParty) verify(ctx context.Context, p *provider, t tokens, nonce
 	var fetch error
 	verified, err := p.verifier.Verify(context.WithValue(ctx, fetchKey{}, &fetch), t.id)
 	if fetch != nil {
-		return nil, &UnavailableError{Doing: "fetching the key set", Cause: bare(fetch)}
+		return nil, fetch
 	}
 	if err != nil {
 		return nil, rejected("ID token: %s", clean(err.Error()))
@@ -81,30 +83,62 @@ func (rp *RelyingParty) verify(ctx context.Context, p *provider, t tokens, nonce
 	return c, nil
 }
 
-// checkHeader refuses what the verifier would let through: the JSON form of a
-// signature, critical extensions, and a token that says it is something else.
-// The provider signs logout tokens and access tokens with the same key, and
-// some of those have all of an ID token's claims (RFC 8725 §2.8, §3.11).
+// checkHeader refuses what the verifier would let through: a second spelling of
+// the same token, critical extensions, and a token that says it is something
+// else. The provider signs logout tokens and access tokens with the same key,
+// and some of those have all of an ID token's claims (RFC 8725 §2.8, §3.11).
+//
+// Keys that the header brings along or points to are not looked at: the only
+// keys are the provider's published ones (RFC 8725 §3.10).
 func checkHeader(token string) error {
-	first, _, _ := strings.Cut(token, ".")
-	raw, err := base64.RawURLEncoding.DecodeString(first)
-	if err != nil {
+	if len(token) > maxIDToken {
+		return rejected("ID token: longer than %d bytes", maxIDToken)
+	}
+	raw, ok := compact(token)
+	if !ok {
 		return rejected("ID token: not a compact signature")
 	}
 	var header struct {
-		Type     *string        `json:"typ"`
-		Critical jsontext.Value `json:"crit"`
+		Algorithm string         `json:"alg"`
+		Type      *string        `json:"typ"`
+		KeyID     string         `json:"kid"`
+		Critical  jsontext.Value `json:"crit"`
+		Unencoded jsontext.Value `json:"b64"`
 	}
-	if json.Unmarshal(raw, &header) != nil {
+	switch {
+	case json.Unmarshal(raw, &header) != nil:
 		return rejected("ID token: unreadable header")
-	}
-	if header.Critical != nil {
+	case !slices.Contains(signatureAlgorithms(), jose.SignatureAlgorithm(header.Algorithm)):
+		return rejected("ID token: alg is not one that we take")
+	case header.KeyID != "" && !isID(header.KeyID):
+		return rejected("ID token: kid is out of bounds")
+	case header.Critical != nil, header.Unencoded != nil: // RFC 7515 §4.1.11, RFC 7797 §6
 		return rejected("ID token: critical extension in the header")
-	}
-	if header.Type != nil && !strings.EqualFold(*header.Type, "JWT") {
+	case header.Type != nil && !strings.EqualFold(*header.Type, "JWT"):
 		return rejected("ID token: typ is another kind of token's")
 	}
 	return nil
+}
+
+// compact returns the header of a compact signature (RFC 7515 §7.1). It takes
+// one spelling only: the usual decoder skips line breaks and the last
+// character's spare bits, and the library signs anew what it has decoded, so
+// that one signature would be good for many tokens.
+func compact(token string) (header []byte, ok bool) {
+	parts := strings.SplitN(token, ".", 4)
+	if len(parts) != 3 || strings.ContainsAny(token, "\r\n") {
+		return nil, false
+	}
+	for i, part := range parts {
+		raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
+		if err != nil {
+			return nil, false
+		}
+		if i == 0 {
+			header = raw
+		}
+	}
+	return header, true
 }
 
 // checkParties: from whom, for whom, about whom.
@@ -225,22 +259,4 @@ type rawJSON []byte
 func (r *rawJSON) UnmarshalJSON(raw []byte) error {
 	*r = slices.Clone(raw)
 	return nil
-}
-
-// keySet tells a key set that could not be fetched from a signature that does
-// not verify. The verifier flattens both to text.
-type keySet struct{ remote *oidc.RemoteKeySet }
-
-type fetchKey struct{}
-
-// VerifySignature verifies token. The library's error wraps another one
-// exactly when a fetch failed.
-func (k keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	payload, err := k.remote.VerifySignature(ctx, token)
-	if cause := errors.Unwrap(err); cause != nil {
-		if fetch, ok := ctx.Value(fetchKey{}).(*error); ok {
-			*fetch = cause
-		}
-	}
-	return payload, err
 }

@@ -18,30 +18,34 @@ const (
 	maxRetryAfter  = 5 * time.Minute
 )
 
-// tokens is what the token endpoint gave. It stays on Finish's stack.
+// tokens is what the token endpoint gave. It stays on Finish's stack, but for
+// the one that is given back.
 type tokens struct {
 	id     string
 	access *oauth2.Token
 }
 
 // redeem sends the code to the token endpoint, once. It returns ErrCodeRefused,
-// ErrClientRefused, ErrProviderUnavailable, or ErrIdentityRejected for tokens
-// that are not what was asked for.
-func (rp *RelyingParty) redeem(ctx context.Context, p *provider, code, verifier string) (tokens, error) {
+// ErrClientRefused, ErrProviderUnavailable, or, with the tokens,
+// ErrIdentityRejected for ones that are not what was asked for.
+func (rp *RelyingParty) redeem(ctx context.Context, p *provider, proof credentials, code, verifier string) (tokens, error) {
 	ctx = oidc.ClientContext(ctx, rp.http)
-	token, err := rp.oauth(p).Exchange(ctx, code, oauth2.VerifierOption(verifier))
+	config := rp.oauth(p)
+	options := append(proof.exchange(config), oauth2.VerifierOption(verifier))
+	token, err := config.Exchange(ctx, code, options...)
 	if err != nil {
 		return tokens{}, redeemError(err)
 	}
+	id, _ := token.Extra("id_token").(string) // without one, nothing verifies
+	got := tokens{id: id, access: token}
 	// RFC 6749 §7.1: a client must not use a token whose type it does not know.
 	if !strings.EqualFold(token.TokenType, "bearer") {
-		return tokens{}, rejected("token_type is not bearer")
+		return got, rejected("token_type is not bearer")
 	}
 	if len(token.AccessToken) > maxAccessToken || !visible(token.AccessToken) {
-		return tokens{}, rejected("access_token is out of bounds")
+		return got, rejected("access_token is out of bounds")
 	}
-	id, _ := token.Extra("id_token").(string) // without one, nothing verifies
-	return tokens{id: id, access: token}, nil
+	return got, nil
 }
 
 // redeemError sorts the failure of a token request. The library's errors quote

@@ -5,61 +5,18 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/login/hostile"
 )
-
-func TestClientAuthentication(t *testing.T) {
-	t.Run("oidcc-client-test-client-secret-basic", func(t *testing.T) {
-		w := newWorld(t, nil)
-		w.discover()
-		if _, err := w.logIn(); err != nil {
-			t.Fatalf("BBA-01 Finish = %v", err)
-		}
-		if form := w.provider.forms[0]; form.Has("client_secret") || form.Has("client_id") {
-			t.Error("credentials are in the body too")
-		}
-	})
-	t.Run("client_secret_post", func(t *testing.T) {
-		w := newWorld(t, func(c *login.Config) { c.ClientAuth = login.AuthPost })
-		w.provider.auth = func(r *http.Request) (string, string) {
-			return r.FormValue("client_id"), r.FormValue("client_secret")
-		}
-		w.discover()
-		if _, err := w.logIn(); err != nil {
-			t.Fatalf("Finish = %v", err)
-		}
-		if w.provider.headers[0].Get("Authorization") != "" {
-			t.Error("credentials are in the header too")
-		}
-	})
-	t.Run("the other style is never tried", func(t *testing.T) {
-		w := newWorld(t, func(c *login.Config) { c.ClientAuth = login.AuthPost })
-		w.discover()
-		if _, err := w.logIn(); !errors.Is(err, login.ErrClientRefused) {
-			t.Errorf("Finish = %v, want ErrClientRefused", err)
-		}
-		if n := w.provider.count("/token"); n != 1 {
-			t.Errorf("the code was sent %d times", n)
-		}
-	})
-}
-
-func reply(status int, kind, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", kind)
-		w.Header().Set("Retry-After", "7")
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte(body))
-	}
-}
 
 func TestTokenEndpoint(t *testing.T) {
 	const kind = "application/json"
 	edit := func(name string, value any) func(*world) {
 		return func(w *world) {
-			w.provider.answer = func(a object) {
+			w.provider.Answer = func(a object) {
 				if value == nil {
 					delete(a, name)
 					return
@@ -69,7 +26,7 @@ func TestTokenEndpoint(t *testing.T) {
 		}
 	}
 	replies := func(status int, body string) func(*world) {
-		return func(w *world) { w.provider.handlers["/token"] = reply(status, kind, body) }
+		return func(w *world) { w.provider.Handlers[hostile.PathToken] = hostile.Reply(status, kind, body) }
 	}
 	for _, c := range []struct {
 		name   string
@@ -97,10 +54,10 @@ func TestTokenEndpoint(t *testing.T) {
 		{"an empty 200", replies(200, ``), login.ErrProviderUnavailable},
 		{"a body over 1 MiB", replies(200, `{"access_token":"`+strings.Repeat("a", 1<<20)+`"}`), login.ErrProviderUnavailable},
 		{"a connection that breaks", func(w *world) {
-			w.provider.handlers["/token"] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+			w.provider.Handlers[hostile.PathToken] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 		}, login.ErrProviderUnavailable},
 		{"a redirect", func(w *world) {
-			w.provider.handlers["/token"] = func(rw http.ResponseWriter, r *http.Request) {
+			w.provider.Handlers[hostile.PathToken] = func(rw http.ResponseWriter, r *http.Request) {
 				http.Redirect(rw, r, "/elsewhere", http.StatusTemporaryRedirect)
 			}
 		}, login.ErrProviderUnavailable},
@@ -109,22 +66,22 @@ func TestTokenEndpoint(t *testing.T) {
 			w := newWorld(t, nil)
 			w.discover()
 			c.change(w)
-			w.provider.claims = func(c object) { delete(c, "at_hash") } // it would notice a changed access token
+			w.provider.Claims = func(c object) { delete(c, "at_hash") } // it would notice a changed access token
 			answer := w.answered(login.Browser)
 			_, err := w.rp.Finish(t.Context(), answer)
 			if !errors.Is(err, c.want) {
 				t.Errorf("Finish = %v, want %v", err, c.want)
 			}
-			if n := w.provider.count("/token"); n != 1 {
+			if n := w.provider.Count(hostile.PathToken); n != 1 {
 				t.Errorf("the code was sent %d times", n)
 			}
-			if w.provider.count("/elsewhere") != 0 {
+			if w.provider.Count("/elsewhere") != 0 {
 				t.Error("the redirect was followed")
 			}
 			if err == nil {
 				return
 			}
-			if w.provider.count("/userinfo") != 0 {
+			if w.provider.Count(hostile.PathUserInfo) != 0 {
 				t.Error("UserInfo was asked all the same")
 			}
 			if _, err := w.rp.Finish(t.Context(), answer); !errors.Is(err, login.ErrFlowUsed) {
@@ -140,7 +97,7 @@ func TestRetryAfterReachesTheCaller(t *testing.T) {
 	} {
 		w := newWorld(t, nil)
 		w.discover()
-		w.provider.handlers["/token"] = func(rw http.ResponseWriter, _ *http.Request) {
+		w.provider.Handlers[hostile.PathToken] = func(rw http.ResponseWriter, _ *http.Request) {
 			rw.Header().Set("Retry-After", header)
 			rw.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -149,5 +106,44 @@ func TestRetryAfterReachesTheCaller(t *testing.T) {
 		if !ok || unavailable.RetryAfter != want {
 			t.Errorf("Retry-After: %s: %v, want %v", header, err, want)
 		}
+	}
+}
+
+// TestAProviderThatHangsIsGivenUp never has an answer from one endpoint.
+func TestAProviderThatHangsIsGivenUp(t *testing.T) {
+	for _, path := range []string{hostile.PathMetadata, hostile.PathToken, hostile.PathJWKS, hostile.PathUserInfo} {
+		t.Run("ASVS-13.2.6 "+path+" is asked once, for ten seconds", func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				provider := hostile.At(t, "https://op.example", time.Now)
+				provider.Handlers[path] = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+				rp, err := login.New(login.Config{
+					Issuer: provider.Issuer, ClientID: clientID, ClientSecret: secret(clientSecret), ClientAuth: login.AuthBasic,
+					RedirectURI: redirectURI, ExternalIDClaim: "external_id", Keys: ring(t, "one"),
+					Flows: &flowStore{used: map[string]time.Time{}}, Transport: patient{provider},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				if _, err = rp.Discover(t.Context()); err == nil {
+					begun, failed := rp.Begin(t.Context(), login.Begin{Client: login.Browser})
+					if failed != nil {
+						t.Fatal(failed)
+					}
+					_, err = rp.Finish(t.Context(), login.Answer{
+						Sealed: begun.Sealed, Client: login.Browser, State: begun.State, Code: provider.Authorize(begun.AuthorizationURL),
+					})
+				}
+				if !errors.Is(err, login.ErrProviderUnavailable) {
+					t.Errorf("the error is %v, want ErrProviderUnavailable", err)
+				}
+				if took := time.Since(start); took != 10*time.Second {
+					t.Errorf("it took %s", took)
+				}
+				if n := provider.Count(path); n != 1 {
+					t.Errorf("it was asked %d times", n)
+				}
+			})
+		})
 	}
 }

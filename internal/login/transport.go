@@ -17,14 +17,17 @@ const (
 
 	// How often the key set may be fetched: one rotation in the middle of a
 	// login costs one, so these are far more than an honest provider needs.
+	// The pause is also how long a rotation can go unnoticed in a flood.
 	keyFetches      = 5
-	keyFetchesEvery = 10 * time.Second
+	keyFetchesEvery = 5 * time.Second
 )
 
-var (
-	errBodyTooLarge = errors.New("answer is larger than 1 MiB")
-	errKeyFetches   = errors.New("key set was fetched too often")
-)
+var errBodyTooLarge = errors.New("answer is larger than 1 MiB")
+
+// tooSoonError is a fetch of the key set that was not made.
+type tooSoonError struct{ wait time.Duration }
+
+func (e tooSoonError) Error() string { return "key set was fetched too often" }
 
 // newTransport returns a transport of our own, so that nobody else's changes
 // to the default one reach the provider's credentials. It is HTTP/1.1 and
@@ -40,6 +43,7 @@ func newTransport(timeout time.Duration) *http.Transport {
 		IdleConnTimeout:        90 * time.Second,
 		MaxIdleConns:           64,
 		MaxIdleConnsPerHost:    64,
+		MaxConnsPerHost:        128, // a provider that hangs must not cost a socket for each login
 		MaxResponseHeaderBytes: maxHeaders,
 	}
 }
@@ -88,9 +92,9 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// meter limits how often the key set is fetched. go-oidc fetches it for every
-// token with an unknown key id, without a pause: whoever can have us look at
-// tokens could have us flood the provider.
+// meter limits how often the key set is fetched. A token with an unknown key id
+// costs a fetch, and whoever can have us look at tokens could have us flood
+// the provider.
 type meter struct {
 	next  http.RoundTripper
 	limit *rate.Limiter
@@ -102,8 +106,11 @@ func newMeter(next http.RoundTripper, now func() time.Time) meter {
 }
 
 func (m meter) RoundTrip(req *http.Request) (*http.Response, error) {
-	if !m.limit.AllowN(m.now(), 1) {
-		return nil, errKeyFetches
+	now := m.now()
+	turn := m.limit.ReserveN(now, 1)
+	if wait := turn.DelayFrom(now); wait > 0 {
+		turn.CancelAt(now)
+		return nil, tooSoonError{wait}
 	}
 	return m.next.RoundTrip(req)
 }

@@ -9,12 +9,13 @@ import (
 
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/login/hostile"
 )
 
 func TestUserInfo(t *testing.T) {
 	edit := func(name string, value any) func(*world) {
 		return func(w *world) {
-			w.provider.userInfo = func(u object) {
+			w.provider.UserInfo = func(u object) {
 				if value == nil {
 					delete(u, name)
 					return
@@ -24,7 +25,7 @@ func TestUserInfo(t *testing.T) {
 		}
 	}
 	replies := func(status int, kind, body string) func(*world) {
-		return func(w *world) { w.provider.handlers["/userinfo"] = reply(status, kind, body) }
+		return func(w *world) { w.provider.Handlers[hostile.PathUserInfo] = hostile.Reply(status, kind, body) }
 	}
 	const kind = "application/json"
 	for _, c := range []struct {
@@ -32,9 +33,9 @@ func TestUserInfo(t *testing.T) {
 		change func(*world)
 		want   error
 	}{
-		{"oidcc-client-test-userinfo-bearer-header S-11", func(*world) {}, nil},
+		{"as it should be", func(*world) {}, nil},
 		{"JSON with a charset", replies(200, "application/json; charset=utf-8", `{"sub":"user-1","external_id":"ext-1","id":"int-1"}`), nil},
-		{"oidcc-client-test-userinfo-invalid-sub", edit("sub", "user-2"), login.ErrIdentityRejected},
+		{"sub of somebody else", edit("sub", "user-2"), login.ErrIdentityRejected},
 		{"sub missing", edit("sub", nil), login.ErrIdentityRejected},
 		{"sub in another case", edit("sub", "User-1"), login.ErrIdentityRejected},
 		{"sub a list", edit("sub", []string{"user-1"}), login.ErrIdentityRejected},
@@ -53,7 +54,10 @@ func TestUserInfo(t *testing.T) {
 		{"the internal id null", replies(200, kind, `{"sub":"user-1","external_id":"ext-1","id":null}`), nil},
 		{"the internal id empty", edit("id", ""), nil},
 		{"the internal id a number", edit("id", 17), login.ErrIdentityRejected},
-		{"a signed answer", replies(200, "application/jwt", "e30.e30.e30"), login.ErrIdentityRejected},
+		{"a signed answer, which we never ask for", func(w *world) {
+			signed := w.provider.Sign([]byte(`{"iss":"` + w.provider.Issuer + `","aud":"portico","sub":"user-1","external_id":"ext-1"}`))
+			w.provider.Handlers[hostile.PathUserInfo] = hostile.Reply(200, "application/jwt", signed)
+		}, login.ErrIdentityRejected},
 		{"a page", replies(200, "text/html", `{"sub":"user-1","external_id":"ext-1"}`), login.ErrIdentityRejected},
 		{"no content type", replies(200, "", `{"sub":"user-1","external_id":"ext-1"}`), login.ErrIdentityRejected},
 		{"a list", replies(200, kind, `[]`), login.ErrIdentityRejected},
@@ -67,12 +71,12 @@ func TestUserInfo(t *testing.T) {
 		{"429", replies(429, kind, `{}`), login.ErrProviderUnavailable},
 		{"500", replies(500, kind, `{}`), login.ErrProviderUnavailable},
 		{"a redirect", func(w *world) {
-			w.provider.handlers["/userinfo"] = func(rw http.ResponseWriter, r *http.Request) {
+			w.provider.Handlers[hostile.PathUserInfo] = func(rw http.ResponseWriter, r *http.Request) {
 				http.Redirect(rw, r, "/elsewhere", http.StatusFound)
 			}
 		}, login.ErrProviderUnavailable},
 		{"a connection that breaks", func(w *world) {
-			w.provider.handlers["/userinfo"] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+			w.provider.Handlers[hostile.PathUserInfo] = func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 		}, login.ErrProviderUnavailable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -82,7 +86,7 @@ func TestUserInfo(t *testing.T) {
 			if _, err := w.logIn(); !errors.Is(err, c.want) {
 				t.Errorf("Finish = %v, want %v", err, c.want)
 			}
-			if w.provider.count("/elsewhere") != 0 {
+			if w.provider.Count("/elsewhere") != 0 {
 				t.Error("the access token followed a redirect")
 			}
 		})
@@ -118,19 +122,19 @@ func TestWhichClaimsMakeAnIdentity(t *testing.T) {
 		{
 			name: "without UserInfo endpoint, the ID token's claims", external: "from-token", internal: "int-2",
 			change: func(w *world) {
-				w.provider.metadata = func(m object) { delete(m, "userinfo_endpoint") }
-				w.provider.claims = func(c object) { c["external_id"], c["id"] = "from-token", "int-2" }
+				w.provider.Metadata = func(m object) { delete(m, "userinfo_endpoint") }
+				w.provider.Claims = func(c object) { c["external_id"], c["id"] = "from-token", "int-2" }
 			},
 		},
 		{
 			name: "without UserInfo endpoint, and without the claim", want: directory.ErrNotRegistered,
-			change: func(w *world) { w.provider.metadata = func(m object) { delete(m, "userinfo_endpoint") } },
+			change: func(w *world) { w.provider.Metadata = func(m object) { delete(m, "userinfo_endpoint") } },
 		},
 		{
 			name: "with UserInfo endpoint, the ID token's claim does not count", want: directory.ErrNotRegistered,
 			change: func(w *world) {
-				w.provider.claims = func(c object) { c["external_id"] = "from-token" }
-				w.provider.userInfo = func(u object) { delete(u, "external_id") }
+				w.provider.Claims = func(c object) { c["external_id"] = "from-token" }
+				w.provider.UserInfo = func(u object) { delete(u, "external_id") }
 			},
 		},
 	} {
@@ -155,7 +159,7 @@ func TestNothingOfTheProvidersTokensIsInTheResult(t *testing.T) {
 	w := newWorld(t, nil)
 	w.discover()
 	var answered object
-	w.provider.answer = func(a object) {
+	w.provider.Answer = func(a object) {
 		a["refresh_token"] = "refresh-me"
 		answered = a
 	}
@@ -167,8 +171,6 @@ func TestNothingOfTheProvidersTokensIsInTheResult(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.provider.mu.Lock()
-	defer w.provider.mu.Unlock()
 	for _, name := range []string{"access_token", "id_token", "refresh_token"} {
 		if token, _ := answered[name].(string); token == "" || strings.Contains(string(shown), token) {
 			t.Errorf("BBA-18 %s is in the result, or was not issued", name)
