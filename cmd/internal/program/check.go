@@ -48,7 +48,8 @@ func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error
 			findings = append(findings, finding{"settings", "warning", warning})
 		}
 		findings = append(findings, config.tryDatabase(ctx)...)
-		findings = append(findings, config.tryProvider(ctx, p), config.tryAPI(ctx))
+		findings = append(findings, config.tryProvider(ctx, p)...)
+		findings = append(findings, config.tryAPI(ctx))
 		if p.challenge != nil {
 			findings = append(findings, config.tryChallenge(ctx, p))
 		}
@@ -118,15 +119,21 @@ func (c Config) tryChallenge(ctx context.Context, p plan) finding {
 	return found(what, err, "secret accepted")
 }
 
-func (c Config) tryProvider(ctx context.Context, p plan) finding {
+// tryProvider discovers the provider and says what of it will disappoint.
+func (c Config) tryProvider(ctx context.Context, p plan) []finding {
+	const what = "discovery"
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	rp, err := newRelyingParty(c, p, noFlows{}, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return found("discovery", err, "")
+		return []finding{found(what, err, "")}
 	}
 	meta, err := rp.Discover(ctx)
-	return found("discovery", err, "issuer "+meta.Issuer)
+	findings := []finding{found(what, err, "issuer "+meta.Issuer)}
+	for _, warning := range meta.Warnings() {
+		findings = append(findings, finding{what, "warning", warning})
+	}
+	return findings
 }
 
 // noFlows is for a relying party that only discovers.

@@ -16,26 +16,28 @@ import (
 
 	"github.com/portico-id/portico/internal/challenge"
 	"github.com/portico-id/portico/internal/directory"
-	"github.com/portico-id/portico/internal/keyring"
+	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/mail"
+	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/ratelimit"
 )
 
 // Config is every setting. A field is a flag and, in capitals behind
 // PORTICO_, an environment variable; its help is the documentation's.
 type Config struct {
-	PublicURL       string   `help:"Where clients reach Portico: an https origin, without a path." placeholder:"URL" group:"http"`
-	Listen          string   `help:"Address of the API." default:":8080" group:"http"`
-	OpsListen       string   `help:"Address of the operations listener: /livez and /readyz. Keep it private." default:"127.0.0.1:9090" group:"http"`
-	FrontendOrigins []string `help:"Origins of the apps that may call the API from a browser, comma-separated." placeholder:"ORIGIN" group:"http"`
-	DefaultReturnTo string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`
-	TrustedProxies  []string `help:"Networks (CIDR) whose X-Forwarded-For and X-Request-Id count, comma-separated. None by default." placeholder:"CIDR" group:"http"`
+	PublicURL          string   `help:"Where clients reach Portico: an https origin, without a path." placeholder:"URL" group:"http"`
+	Listen             string   `help:"Address of the API." default:":8080" group:"http"`
+	OpsListen          string   `help:"Address of the operations listener: /livez and /readyz. Keep it private." default:"127.0.0.1:9090" group:"http"`
+	FrontendOrigins    []string `help:"Origins of the apps that may call the API from a browser, comma-separated." placeholder:"ORIGIN" group:"http"`
+	DefaultReturnTo    string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`
+	NativeRedirectURIs []string `name:"native-redirect-uris" help:"Where logins of native apps through the system's browser may end, comma-separated: https addresses that an app has claimed, com.example.app:/path, or loopback addresses, whose port is free." placeholder:"URI" group:"http"`
+	TrustedProxies     []string `help:"Networks (CIDR) whose X-Forwarded-For and X-Request-Id count, comma-separated. None by default." placeholder:"CIDR" group:"http"`
 
 	DatabaseURL    Secret `help:"postgres://… or sqlite:PATH. SQLite is for trials on one machine." placeholder:"URL" group:"database"`
 	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
 
 	SignupMode          string   `help:"Who may sign up: open (anyone), invite (who has a code of portico invitations) or closed (nobody)." default:"open" group:"signup"`
-	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
+	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
 	EmailAllow          []string `help:"Addresses that are admitted whatever else is set, comma-separated: anna@example.com, example.com, *.example.com, admin@*." placeholder:"PATTERN" group:"signup"`
 	EmailBlock          []string `help:"Addresses that are not admitted, in the same form. With * only those of PORTICO_EMAIL_ALLOW are." placeholder:"PATTERN" group:"signup"`
 	EmailDisposable     string   `help:"Throw-away mailboxes: refuse or allow." default:"refuse" group:"signup"`
@@ -58,17 +60,24 @@ type Config struct {
 
 	BeyondRatePerMinute int `help:"Calls a minute that all replicas together make, sign-ups before the rest. 0 for as many as there are: a 429 is obeyed in any case." default:"0" group:"beyond"`
 
-	OIDCIssuer          string `name:"oidc-issuer" help:"The provider's issuer, exactly as it names itself." placeholder:"URL" group:"oidc"`
-	OIDCClientID        string `name:"oidc-client-id" help:"Client id at the provider." placeholder:"ID" group:"oidc"`
-	OIDCClientSecret    Secret `name:"oidc-client-secret" help:"Client secret at the provider." placeholder:"SECRET" group:"oidc"`
-	OIDCClientAuth      string `name:"oidc-client-auth" help:"How the client authenticates at the token endpoint: basic or post." default:"basic" group:"oidc"`
-	OIDCExternalIDClaim string `name:"oidc-external-id-claim" help:"UserInfo claim with our key for the user." default:"external_id" group:"oidc"`
-	OIDCInternalIDClaim string `name:"oidc-internal-id-claim" help:"UserInfo claim with the provider's own key for the user." default:"id" group:"oidc"`
-	OIDCRequireNonce    bool   `name:"oidc-require-nonce" help:"Refuse ID tokens without our nonce. Turn it off only for a provider that cannot echo it." default:"true" negatable:"" group:"oidc"`
+	OIDCIssuer             string `name:"oidc-issuer" help:"The provider's issuer, exactly as it names itself." placeholder:"URL" group:"oidc"`
+	OIDCClientID           string `name:"oidc-client-id" help:"Client id at the provider." placeholder:"ID" group:"oidc"`
+	OIDCClientSecret       Secret `name:"oidc-client-secret" help:"Client secret at the provider." placeholder:"SECRET" group:"oidc"`
+	OIDCClientAuth         string `name:"oidc-client-auth" help:"How the client authenticates to the provider: basic, post or private_key_jwt." default:"basic" group:"oidc"`
+	OIDCClientKey          Secret `name:"oidc-client-key" help:"Private key of the client, as PEM or JWK, for private_key_jwt. Make one with portico client-key new." placeholder:"KEY" group:"oidc"`
+	OIDCExternalIDClaim    string `name:"oidc-external-id-claim" help:"UserInfo claim with our key for the user." default:"external_id" group:"oidc"`
+	OIDCInternalIDClaim    string `name:"oidc-internal-id-claim" help:"UserInfo claim with the provider's own key for the user." default:"id" group:"oidc"`
+	OIDCRequireNonce       bool   `name:"oidc-require-nonce" help:"Refuse ID tokens without our nonce. Turn it off only for a provider that cannot echo it." default:"true" negatable:"" group:"oidc"`
+	OIDCRevoke             bool   `name:"oidc-revoke" help:"Give the provider's tokens back when a login is over, where it announces how." default:"true" negatable:"" group:"oidc"`
+	OIDCPostLogoutRedirect bool   `name:"oidc-post-logout-redirect" help:"Have the provider's logout page lead back to /logout/callback of the public URL. Register that address with the provider first." group:"oidc"`
+	OIDCBackchannelLogout  string `name:"oidc-backchannel-logout" help:"Logout tokens of the provider: strict, compat (for one that types them JWT or lets them have no end), or off." default:"strict" group:"oidc"`
 
-	SessionIdle     time.Duration `help:"A session ends after so long without use." default:"30m" group:"session"`
-	SessionAbsolute time.Duration `help:"A session ends so long after the login in any case." default:"24h" group:"session"`
-	Keys            Secret        `help:"Keys that seal logins under way: base64 of 32 random bytes each, comma-separated, newest first." placeholder:"KEYS" group:"session"`
+	SessionIdle        time.Duration `help:"A session ends after so long without use." default:"30m" group:"session"`
+	SessionAbsolute    time.Duration `help:"A session ends so long after the login in any case." default:"24h" group:"session"`
+	SessionProviderAge time.Duration `help:"A session ends so long after the user proved to the provider who they are, and a login older than that is refused. 0 for no such end." default:"0s" group:"session"`
+	SessionRecentLogin time.Duration `help:"How long ago that may be for what needs a recent login, such as ending other sessions." default:"15m" group:"session"`
+	SessionsPerUser    int           `help:"How many sessions a user may have. One more ends the one that was not used for longest. 0 for as many as they like." default:"50" group:"session"`
+	Keys               Secret        `help:"Keys that seal logins under way: base64 of 32 random bytes each, comma-separated, newest first." placeholder:"KEYS" group:"session"`
 
 	AllowInsecureLocalhost bool   `help:"Permit http for localhost: cookies then lack Secure and their prefix. For trials only." group:"misc"`
 	LogLevel               string `help:"debug, info, warn or error." default:"info" group:"misc"`
@@ -77,7 +86,7 @@ type Config struct {
 // plan is the configuration after its checks, in the types that the wiring
 // takes.
 type plan struct {
-	keys    *keyring.Ring
+	secrets *liveSecrets
 	proxies []netip.Prefix
 	level   slog.Level
 
@@ -85,6 +94,7 @@ type plan struct {
 	limits    ratelimit.Limits
 	challenge *challenge.Verifier // nil without one
 	mailer    *mail.Mailer        // nil without a mail server
+	native    nativeapp.Redirects
 	// warnings are combinations that start but will disappoint.
 	warnings []string
 }
@@ -97,7 +107,7 @@ func setting(name string, err error) error { return fmt.Errorf("%s %w", name, er
 func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
-		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkNetwork, c.checkSignups, c.checkMail,
+		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err
@@ -213,18 +223,9 @@ func (c *Config) checkSecrets(p *plan) error {
 	if c.OIDCClientID == "" {
 		return errors.New("PORTICO_OIDC_CLIENT_ID is not set")
 	}
-	if err := c.OIDCClientSecret.check(); err != nil {
-		return setting("PORTICO_OIDC_CLIENT_SECRET", err)
-	}
-	if c.Keys.value == "" {
-		return errors.New("PORTICO_KEYS is not set: make one with `openssl rand -base64 32`")
-	}
-	keys, err := keyring.Parse(c.Keys.value)
-	if err != nil {
-		return fmt.Errorf("PORTICO_KEYS: %w", err)
-	}
-	p.keys = keys
-	return nil
+	live, err := newLiveSecrets(c)
+	p.secrets = live
+	return err
 }
 
 func (c *Config) checkChoices(p *plan) error {
@@ -234,7 +235,7 @@ func (c *Config) checkChoices(p *plan) error {
 	}{
 		{"PORTICO_BEYOND_API", c.BeyondAPI, []string{"manage-v1"}},
 		{"PORTICO_BEYOND_LOOKUP", c.BeyondLookup, []string{"v2", "none"}},
-		{"PORTICO_OIDC_CLIENT_AUTH", c.OIDCClientAuth, []string{"basic", "post"}},
+		{"PORTICO_OIDC_BACKCHANNEL_LOGOUT", c.OIDCBackchannelLogout, []string{login.LogoutStrict, login.LogoutCompat, logoutOff}},
 	} {
 		if !slices.Contains(choice.among, choice.value) {
 			return fmt.Errorf("%s must be %s", choice.name, strings.Join(choice.among, " or "))
@@ -243,12 +244,7 @@ func (c *Config) checkChoices(p *plan) error {
 	if c.OIDCExternalIDClaim == "" || c.OIDCInternalIDClaim == "" {
 		return errors.New("PORTICO_OIDC_EXTERNAL_ID_CLAIM and PORTICO_OIDC_INTERNAL_ID_CLAIM must name claims")
 	}
-	switch {
-	case c.SessionIdle < time.Second:
-		return errors.New("PORTICO_SESSION_IDLE must be at least a second")
-	case c.SessionAbsolute < c.SessionIdle:
-		return errors.New("PORTICO_SESSION_ABSOLUTE must not be shorter than PORTICO_SESSION_IDLE")
-	case c.BeyondQuarantine < 0 || c.BeyondQuarantine > time.Hour:
+	if c.BeyondQuarantine < 0 || c.BeyondQuarantine > time.Hour {
 		return errors.New("PORTICO_BEYOND_QUARANTINE must be between 0s and 1h")
 	}
 	if err := p.level.UnmarshalText([]byte(c.LogLevel)); err != nil {

@@ -7,6 +7,7 @@
 //	migrate status  which steps the database has
 //	check           try everything that serve needs, and say what is wrong
 //	invitations     create, list and revoke the codes that let people sign up
+//	client-key      make the key for private_key_jwt, and print its public half
 //	version         which build this is
 //
 // [Run] is the program; main only translates. serve.go is the one place that

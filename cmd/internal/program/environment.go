@@ -24,8 +24,7 @@ const (
 var notYet = map[string]string{
 	"PORTICO_DOCS": "false",
 
-	"PORTICO_ADMIN_TOKENS":         "",
-	"PORTICO_NATIVE_REDIRECT_URIS": "",
+	"PORTICO_ADMIN_TOKENS": "",
 }
 
 // environment is the PORTICO_ part of the process's environment.

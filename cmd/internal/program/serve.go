@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/portico-id/portico/api"
@@ -31,13 +34,18 @@ type serveCmd struct {
 // Run serves until ctx ends.
 func (cmd serveCmd) Run(ctx context.Context, env environment, out streams) error {
 	env.files(&cmd.Config)
-	return Serve(ctx, cmd.Config, Options{Log: out.stdout, WithoutEffect: env.withoutEffect()})
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	return Serve(ctx, cmd.Config, Options{Log: out.stdout, WithoutEffect: env.withoutEffect(), Reload: reload})
 }
 
 // Options are what serve takes that is no setting.
 type Options struct {
 	Log           io.Writer // gets one JSON object a line
 	WithoutEffect []string  // settings that were given and do nothing yet
+	// Reload asks for the files of secrets to be read again at once.
+	Reload <-chan os.Signal
 }
 
 // Serve runs Portico until ctx ends, and then stops it gracefully: readiness
@@ -69,6 +77,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 		return err
 	}
 	defer all.close()
+	all.reload = newReloader(config, p.secrets, options.Reload, log)
 	listeners, err := listen(ctx, config)
 	if err != nil {
 		return err
@@ -193,6 +202,7 @@ func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error 
 	}
 	running.Go(func() { _ = p.login.Run(background) })
 	running.Go(func() { p.sessions.Run(background) })
+	running.Go(func() { p.reload.Run(background) })
 	// Long polls end with readiness: their requests would hold the shutdown up.
 	running.Go(func() { p.signups.Run(ctx) })
 	err := p.startQueue(background)

@@ -51,6 +51,7 @@ type parts struct {
 	signups  *signup.Service
 	api      *api.API
 	beyond   *beyondidentity.Client
+	reload   *reloader
 	plan     plan
 	log      *slog.Logger
 }
@@ -72,25 +73,18 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 		return nil, err
 	}
 	sessions := &session.Service{
-		Store:    stored,
-		Idle:     config.SessionIdle,
-		Absolute: config.SessionAbsolute,
-		Now:      time.Now,
-		Log:      log,
+		Store:       stored,
+		Idle:        config.SessionIdle,
+		Absolute:    config.SessionAbsolute,
+		ProviderAge: config.SessionProviderAge,
+		RecentLogin: config.SessionRecentLogin,
+		MaxPerUser:  config.SessionsPerUser,
+		Now:         time.Now,
+		Log:         log,
 	}
-	signups := newSignups(config, p, stored)
-	served, err := api.New(api.Config{
-		PublicURL:         config.PublicURL,
-		FrontendOrigins:   config.FrontendOrigins,
-		DefaultReturnTo:   config.DefaultReturnTo,
-		InsecureLocalhost: config.AllowInsecureLocalhost,
-		TrustedProxies:    p.proxies,
-		Signups:           signups,
-		Login:             rp,
-		Sessions:          sessions,
-		Now:               time.Now,
-		Log:               log,
-	})
+	limiter := newLimiter(p, stored)
+	signups := newSignups(config, p, stored, limiter)
+	served, err := newAPI(config, p, rp, sessions, signups, limiter, log)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +102,39 @@ func (p *parts) close() {
 	}
 }
 
-func newSignups(config Config, p plan, stored *store.Store) *signup.Service {
+// newLimiter returns what decides how often somebody may ask, or nil.
+func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
+	if p.limits.Off() {
+		return nil
+	}
+	return &ratelimit.Limiter{Store: stored, Limits: p.limits, Now: time.Now}
+}
+
+func newAPI(
+	config Config, p plan, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
+	limiter *ratelimit.Limiter, log *slog.Logger,
+) (*api.API, error) {
+	served := api.Config{
+		PublicURL:             config.PublicURL,
+		FrontendOrigins:       config.FrontendOrigins,
+		DefaultReturnTo:       config.DefaultReturnTo,
+		InsecureLocalhost:     config.AllowInsecureLocalhost,
+		TrustedProxies:        p.proxies,
+		NativeRedirects:       p.native,
+		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
+		Signups:               signups,
+		Login:                 rp,
+		Sessions:              sessions,
+		Now:                   time.Now,
+		Log:                   log,
+	}
+	if limiter != nil {
+		served.Limits = limiter
+	}
+	return api.New(served)
+}
+
+func newSignups(config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter) *signup.Service {
 	signups := &signup.Service{
 		Store:       stored,
 		Policy:      p.policy,
@@ -116,8 +142,8 @@ func newSignups(config Config, p plan, stored *store.Store) *signup.Service {
 		ResendAfter: resendAfter,
 		Now:         time.Now,
 	}
-	if !p.limits.Off() {
-		signups.Limits = &ratelimit.Limiter{Store: stored, Limits: p.limits, Now: time.Now}
+	if limiter != nil {
+		signups.Limits = limiter
 	}
 	if p.challenge != nil {
 		signups.Challenge = p.challenge
@@ -180,19 +206,32 @@ func newBeyond(config Config) (*beyondidentity.Client, error) {
 
 func newRelyingParty(config Config, p plan, flows login.FlowStore, log *slog.Logger) (*login.RelyingParty, error) {
 	return login.New(login.Config{
-		Issuer:          config.OIDCIssuer,
-		ClientID:        config.OIDCClientID,
-		ClientSecret:    login.Secret(config.OIDCClientSecret.Reveal()),
-		ClientAuth:      config.OIDCClientAuth,
-		RedirectURI:     config.PublicURL + "/callback",
-		ExternalIDClaim: config.OIDCExternalIDClaim,
-		InternalIDClaim: config.OIDCInternalIDClaim,
-		RequireNonce:    config.OIDCRequireNonce,
-		HTTPTimeout:     callLimit,
-		Keys:            p.keys,
-		Flows:           flows,
-		Logger:          log,
+		Issuer:                config.OIDCIssuer,
+		ClientID:              config.OIDCClientID,
+		ClientAuth:            config.OIDCClientAuth,
+		ClientSecret:          p.secrets.ClientSecret,
+		ClientKey:             p.secrets.ClientKey,
+		Revoke:                config.OIDCRevoke,
+		RedirectURI:           config.PublicURL + "/callback",
+		PostLogoutRedirectURI: config.postLogoutRedirectURI(),
+		LogoutTokens:          logoutTokens(config),
+		ExternalIDClaim:       config.OIDCExternalIDClaim,
+		InternalIDClaim:       config.OIDCInternalIDClaim,
+		RequireNonce:          config.OIDCRequireNonce,
+		HTTPTimeout:           callLimit,
+		Keys:                  p.secrets.keys,
+		Flows:                 flows,
+		Logger:                log,
 	})
+}
+
+// logoutTokens says how strictly logout tokens are read. Those of a route that
+// is off are not read at all.
+func logoutTokens(config Config) string {
+	if config.OIDCBackchannelLogout == logoutOff {
+		return login.LogoutStrict
+	}
+	return config.OIDCBackchannelLogout
 }
 
 // handlers are what the queue's jobs do.
@@ -233,7 +272,7 @@ func (p *parts) housekeep(ctx context.Context) error {
 	for {
 		now := time.Now()
 		// A day's grace lets an operator look at what has ended.
-		purged, err := p.store.PurgeExpired(ctx, now.Add(-24*time.Hour), purgeAtOnce)
+		purged, err := p.store.PurgeExpired(ctx, now.Add(-24*time.Hour), p.sessions.Idle, purgeAtOnce)
 		if err != nil {
 			return err
 		}
