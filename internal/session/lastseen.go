@@ -2,7 +2,10 @@ package session
 
 import (
 	"context"
+	"iter"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -63,11 +66,11 @@ func (l *lastSeen) take() map[ID]time.Time {
 }
 
 // giveBack keeps what could not be written for the next time.
-func (l *lastSeen) giveBack() {
+func (l *lastSeen) giveBack(ids iter.Seq[ID]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for id, at := range l.taken {
-		l.noteLocked(id, at)
+	for id := range ids {
+		l.noteLocked(id, l.taken[id])
 	}
 }
 
@@ -103,8 +106,11 @@ func (s *Service) Flush(ctx context.Context) {
 	if len(seen) == 0 {
 		return
 	}
-	if err := s.Store.TouchSessions(ctx, seen); err != nil {
-		s.seen.giveBack()
+	left, err := s.Store.TouchSessions(ctx, seen)
+	if err != nil {
+		s.seen.giveBack(maps.Keys(seen))
 		s.Log.WarnContext(ctx, "sessions' last use was not written", slog.Int("sessions", len(seen)), slog.Any("error", err))
+		return
 	}
+	s.seen.giveBack(slices.Values(left))
 }

@@ -105,7 +105,7 @@ type held struct {
 }
 
 // TouchSessions waits for its end before it writes.
-func (h *held) TouchSessions(ctx context.Context, seen map[session.ID]time.Time) error {
+func (h *held) TouchSessions(ctx context.Context, seen map[session.ID]time.Time) ([]session.ID, error) {
 	close(h.begun)
 	<-h.end
 	return h.Store.TouchSessions(ctx, seen)
@@ -136,6 +136,36 @@ func TestWhatCannotBeWrittenIsKept(t *testing.T) {
 			t.Errorf("beside it, last seen at %s", at)
 		}
 	})
+}
+
+func TestAUseIsWrittenLaterWhereSomebodyHasTheRowLocked(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.Postgres(t))
+	opened := w.open(t, session.Browser)
+	w.clock.advance(time.Minute)
+	w.recognised(t, opened.Token)
+	used := w.clock.now().Truncate(time.Microsecond)
+	tx, err := w.db.SQL().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(t.Context(), `SELECT FROM sessions FOR UPDATE`); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.sessions.Flush(t.Context())
+	}
+	if at := w.storedLastSeen(t, opened.Token); !at.Equal(opened.Session.LastSeenAt) {
+		t.Fatalf("it was not locked: last seen at %s", at)
+	}
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	w.sessions.Flush(t.Context())
+	if at := w.storedLastSeen(t, opened.Token); !at.Equal(used) {
+		t.Errorf("last seen at %s, not %s", at, used)
+	}
 }
 
 func TestRunWritesOnceMoreWhenItEnds(t *testing.T) {

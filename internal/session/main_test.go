@@ -102,9 +102,68 @@ func (w *world) invite(t *testing.T, address string) directory.Identity {
 	}
 }
 
+// login is one of the world's user, of which the provider says no more than it
+// has to.
+func (w *world) login() session.Login { return session.Login{Identity: w.identity} }
+
+// The example of RFC 7636 appendix B.
+const (
+	verifier      = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+	challengeText = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+)
+
+// challenge is the one that verifier answers.
+func challenge(t *testing.T) session.Challenge {
+	t.Helper()
+	parsed, err := session.ParseChallenge(challengeText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// grant gives the world's user a code that verifier redeems.
+func (w *world) grant(t *testing.T, replaces ...session.Hash) session.Code {
+	t.Helper()
+	code, err := w.sessions.Grant(t.Context(), w.login(), challenge(t), replaces...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code
+}
+
+// logout is one of the world's user, wherever they are signed in.
+func (w *world) logout(tokenID string) session.ProviderLogout {
+	return session.ProviderLogout{
+		Issuer: w.identity.Issuer, Subject: w.identity.Subject, TokenID: tokenID, ExpiresAt: w.clock.now().Add(time.Minute),
+	}
+}
+
+func (w *world) exec(t *testing.T, statement string, args ...any) {
+	t.Helper()
+	if _, err := w.db.SQL().ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) setStatus(t *testing.T, of directory.Identity, status directory.Status) {
+	t.Helper()
+	w.exec(t, `UPDATE users SET status = $1 WHERE external_id = $2`, string(status), string(of.ExternalID))
+}
+
+// dropTrigger takes away what ends the sessions of whoever is no longer active.
+func (w *world) dropTrigger(t *testing.T) {
+	t.Helper()
+	on := ""
+	if w.db.Dialect() == store.Postgres {
+		on = " ON users"
+	}
+	w.exec(t, `DROP TRIGGER users_end_sessions`+on)
+}
+
 func (w *world) open(t *testing.T, client session.Client, replaces ...session.Hash) session.Opened {
 	t.Helper()
-	opened, err := w.sessions.Open(t.Context(), client, w.identity, replaces...)
+	opened, err := w.sessions.Open(t.Context(), client, w.login(), replaces...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,11 +183,11 @@ func (w *world) recognised(t *testing.T, token session.Token) session.Session {
 // storedLastSeen is what the database says.
 func (w *world) storedLastSeen(t *testing.T, token session.Token) time.Time {
 	t.Helper()
-	_, found, err := w.store.FindSession(t.Context(), token.Hash(), token.Client())
-	if err != nil {
-		t.Fatal(err)
+	found, err := w.store.FindSessions(t.Context(), []session.Hash{token.Hash()})
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%d sessions, %v", len(found), err)
 	}
-	return found.LastSeenAt
+	return found[0].Session.LastSeenAt
 }
 
 func count(t *testing.T, db *sql.DB, query string, args ...any) int {

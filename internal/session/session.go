@@ -32,28 +32,41 @@ type Session struct {
 	LastSeenAt    time.Time
 	IdleExpiresAt time.Time
 	ExpiresAt     time.Time
-}
 
-// Opening is a session about to be stored.
-type Opening struct {
-	Session  Session
-	Hash     Hash
-	Replaces []Hash // of sessions that end in the same transaction
+	// AuthTime is when the user last proved to the provider who they are:
+	// CreatedAt where the provider did not say. ACR and AMR are how, in the
+	// provider's words (OpenID Connect Core §2, RFC 8176); empty where it did
+	// not say.
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+	// Issuer and ProviderSession name the provider's session (`iss`, `sid`).
+	Issuer          string
+	ProviderSession string
+	// UserAgent and Address are the browser's or app's at the login, for the
+	// user to recognise it by. They prove nothing.
+	UserAgent string
+	Address   string
 }
 
 // Store keeps sessions. Every method may return directory.ErrUnavailable.
 type Store interface {
+	ManagedStore
+	CodeStore
+
 	// OpenSession recognises the user by external_id, applies User.SignIn,
 	// and stores the session, all or nothing. It returns
 	// directory.ErrNotRegistered or an error of User.SignIn.
 	OpenSession(ctx context.Context, identity directory.Identity, opening Opening) (directory.User, error)
-	// FindSession returns the session with this token and its user, in one
-	// indexed query. It returns ErrUnknown when there is none.
-	FindSession(ctx context.Context, hash Hash, client Client) (directory.User, Session, error)
+	// FindSessions returns those of the sessions that there are, with their
+	// users, in one indexed query. A hash may be asked for several times.
+	FindSessions(ctx context.Context, hashes []Hash) ([]Found, error)
 	// EndSession removes the session. It returns ErrUnknown when there is none.
 	EndSession(ctx context.Context, hash Hash) error
-	// TouchSessions moves last_seen_at forward, never back.
-	TouchSessions(ctx context.Context, seen map[ID]time.Time) error
+	// TouchSessions moves last_seen_at forward, never back. It waits for
+	// nobody: sessions that somebody else is about to change are left, and
+	// returned. Those that have ended are not.
+	TouchSessions(ctx context.Context, seen map[ID]time.Time) (left []ID, err error)
 }
 
 // Service opens, recognises and ends sessions. Its fields are set before use.
@@ -61,55 +74,30 @@ type Service struct {
 	Store    Store
 	Idle     time.Duration // of no use after which a session ends
 	Absolute time.Duration // after login at which a session ends in any case
-	Now      func() time.Time
-	Log      *slog.Logger
+	// ProviderAge is how long after the user has proved to the provider who
+	// they are a session ends in any case, and a login is refused. 0 is no
+	// limit.
+	ProviderAge time.Duration
+	RecentLogin time.Duration // after that proof in which a login is recent
+	MaxPerUser  int           // sessions that one user has at most; 0 is no limit
+	Now         func() time.Time
+	Log         *slog.Logger
 
-	seen lastSeen
-}
-
-// Opened is a session that has just begun.
-type Opened struct {
-	Token   Token
-	Session Session
-	User    directory.User
-}
-
-// Open begins a session for whoever identity proves, under a token that was
-// never used before; the sessions that replaces names end with it, so that a
-// token planted before the login is worth nothing after it (session fixation,
-// ASVS 7.2.4). The errors are those of Store.OpenSession.
-func (s *Service) Open(ctx context.Context, client Client, identity directory.Identity, replaces ...Hash) (Opened, error) {
-	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
-	token := NewToken(client)
-	session := Session{
-		ID:         newID(),
-		Client:     client,
-		CreatedAt:  now,
-		LastSeenAt: now,
-		ExpiresAt:  now.Add(s.Absolute),
-	}
-	user, err := s.Store.OpenSession(ctx, identity, Opening{Session: session, Hash: token.Hash(), Replaces: replaces})
-	if err != nil {
-		return Opened{}, err
-	}
-	session.UserID = user.ID
-	session.IdleExpiresAt = s.idleEnd(session)
-	return Opened{Token: token, Session: session, User: user}, nil
+	seen   lastSeen
+	gather gatherer
 }
 
 // Recognise returns the session that the token opens and its user. It returns
-// ErrUnknown, ErrExpired, or directory.ErrUnavailable.
+// ErrUnknown, ErrExpired, directory.ErrUnavailable, or context.Canceled when
+// that is how ctx has ended.
 func (s *Service) Recognise(ctx context.Context, token Token) (directory.User, Session, error) {
-	user, session, err := s.Store.FindSession(ctx, token.Hash(), token.Client())
+	found, err := s.find(ctx, token.Hash(), token.Client())
 	if err != nil {
 		return directory.User{}, Session{}, err
 	}
-	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
-	// What has been seen and is not yet written counts all the same.
-	if at, ok := s.seen.at(session.ID); ok && at.After(session.LastSeenAt) {
-		session.LastSeenAt = at
-	}
-	if !now.Before(s.idleEnd(session)) {
+	user, session := found.User, found.Session
+	now := s.now()
+	if !now.Before(s.upToDate(session).IdleExpiresAt) {
 		return directory.User{}, Session{}, ErrExpired
 	}
 	if user.Status != directory.Active {

@@ -107,7 +107,7 @@ func TestACodeLetsInWhomItShould(t *testing.T) {
 	}
 }
 
-func TestACodeLetsInAsManyAsItHasUsesHoweverTheyArrive(t *testing.T) {
+func TestASVS_15_4_2_ACodeLetsInAsManyAsItHasUsesHoweverTheyArrive(t *testing.T) {
 	t.Parallel()
 	const uses, comers = 10, 50
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
@@ -158,7 +158,7 @@ func TestASignUpThatFailsTakesNoUse(t *testing.T) {
 	})
 }
 
-func TestOfACodeOnlyTheHashIsStored(t *testing.T) {
+func TestASVS_11_4_1_OfACodeOnlyTheHashIsStored(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		db, s := newStore(t, databaseURL)

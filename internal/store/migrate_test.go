@@ -64,6 +64,28 @@ func TestMigratingSeveralTimesAtOnceMigratesOnce(t *testing.T) {
 	}
 }
 
+// A default account is a way in that everybody knows (CWE-1392).
+func TestASVS_6_3_2_ANewInstallationHasNobodyInIt(t *testing.T) {
+	t.Parallel()
+	for name, databaseURL := range map[string]string{
+		"postgres": storetest.EmptyPostgres(t),
+		"sqlite":   storetest.EmptySQLite(t),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := storetest.Open(t, databaseURL)
+			if err := db.Migrate(t.Context(), queue.Migrate(db.Dialect() == store.Postgres)); err != nil {
+				t.Fatal(err)
+			}
+			for _, table := range []string{"users", "signups", "sessions", "native_codes", "invitations"} {
+				if n := count(t, db, `SELECT count(*) FROM `+table); n != 0 {
+					t.Errorf("%d %s are there from the start", n, table)
+				}
+			}
+		})
+	}
+}
+
 func TestADatabaseWithoutSchemaIsNotUpToDate(t *testing.T) {
 	t.Parallel()
 	for name, databaseURL := range map[string]string{

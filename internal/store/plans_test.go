@@ -10,7 +10,6 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/portico-id/portico/internal/directory"
-	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 )
 
@@ -26,10 +25,6 @@ func CheckPlans(t *testing.T, db *DB) {
 		ask   func()
 		index map[Dialect]string
 	}{
-		"FindSession": {
-			func() { _, _, _ = s.FindSession(t.Context(), session.Hash{}, session.Browser) },
-			map[Dialect]string{Postgres: "sessions_token_hash_key", SQLite: "(token_hash=?)"},
-		},
 		"FindSignup": {
 			func() { _, _ = s.FindSignup(t.Context(), signup.Hash{}) },
 			map[Dialect]string{Postgres: "signups_receipt_hash_key", SQLite: "(receipt_hash=?)"},

@@ -52,7 +52,7 @@ func TestASubjectIsFoundByItsSignup(t *testing.T) {
 	})
 }
 
-func TestOfAHundredSignupsWithOneAddressOneMakesItsUser(t *testing.T) {
+func TestASVS_2_3_4_OfAHundredSignupsWithOneAddressOneMakesItsUser(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		db, s := newStore(t, databaseURL)

@@ -113,7 +113,7 @@ func TestWhomOneBucketRefusesDrainsNoOther(t *testing.T) {
 	})
 }
 
-func TestConcurrentCallsTakeNoMoreThanThereIs(t *testing.T) {
+func TestASVS_15_4_2_ASVS_15_4_3_ConcurrentCallsTakeNoMoreThanThereIs(t *testing.T) {
 	t.Parallel()
 	databaseURL := storetest.Postgres(t)
 	db, one := newStore(t, databaseURL)
@@ -157,7 +157,7 @@ func TestConcurrentCallsTakeNoMoreThanThereIs(t *testing.T) {
 	}
 }
 
-func TestConcurrentCallsForNewBucketsOweWhatIsTooManyAndDoNotDeadlock(t *testing.T) {
+func TestASVS_15_4_3_ConcurrentCallsForNewBucketsOweWhatIsTooManyAndDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		db, s := newStore(t, databaseURL)

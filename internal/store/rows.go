@@ -1,6 +1,7 @@
 package store
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/portico-id/portico/internal/directory"
@@ -154,20 +155,50 @@ type sessionRow struct {
 	CreatedAt  time.Time `gorm:"column:created_at"`
 	LastSeenAt time.Time `gorm:"column:last_seen_at"`
 	ExpiresAt  time.Time `gorm:"column:expires_at"`
+
+	AuthTime        *time.Time `gorm:"column:auth_time"`
+	ACR             *string    `gorm:"column:acr"`
+	AMR             *string    `gorm:"column:amr"` // a JSON array
+	Issuer          *string    `gorm:"column:issuer"`
+	ProviderSession *string    `gorm:"column:provider_session"`
+	UserAgent       string     `gorm:"column:user_agent"`
+	Address         string     `gorm:"column:address"`
 }
 
 func (sessionRow) TableName() string { return "sessions" }
 
-func rowOfSession(s session.Session, hash session.Hash) sessionRow {
-	return sessionRow{
-		ID:         string(s.ID),
-		TokenHash:  hash[:],
-		UserID:     string(s.UserID),
-		Client:     string(s.Client),
-		CreatedAt:  storedTime(s.CreatedAt),
-		LastSeenAt: storedTime(s.LastSeenAt),
-		ExpiresAt:  storedTime(s.ExpiresAt),
+func rowOfSession(s session.Session, hash session.Hash) (sessionRow, error) {
+	amr, err := amrOrNull(s.AMR)
+	if err != nil {
+		return sessionRow{}, err
 	}
+	return sessionRow{
+		ID:              string(s.ID),
+		TokenHash:       hash[:],
+		UserID:          string(s.UserID),
+		Client:          string(s.Client),
+		CreatedAt:       storedTime(s.CreatedAt),
+		LastSeenAt:      storedTime(s.LastSeenAt),
+		ExpiresAt:       storedTime(s.ExpiresAt),
+		AuthTime:        storedTimeOrNull(s.AuthTime),
+		ACR:             orNull(s.ACR),
+		AMR:             amr,
+		Issuer:          orNull(s.Issuer),
+		ProviderSession: orNull(s.ProviderSession),
+		UserAgent:       s.UserAgent,
+		Address:         s.Address,
+	}, nil
+}
+
+func amrOrNull(methods []string) (*string, error) {
+	if len(methods) == 0 {
+		return nil, nil //nolint:nilnil // null is what it is
+	}
+	text, err := json.Marshal(methods)
+	if err != nil {
+		return nil, err
+	}
+	return orNull(string(text)), nil
 }
 
 // usedFlowRow is a row of used_flows.
@@ -177,6 +208,14 @@ type usedFlowRow struct {
 }
 
 func (usedFlowRow) TableName() string { return "used_flows" }
+
+// usedLogoutTokenRow is a row of used_logout_tokens.
+type usedLogoutTokenRow struct {
+	TokenHash []byte    `gorm:"column:token_hash;primaryKey"`
+	ExpiresAt time.Time `gorm:"column:expires_at"`
+}
+
+func (usedLogoutTokenRow) TableName() string { return "used_logout_tokens" }
 
 // storedTime is t as both dialects keep it: UTC to the microsecond. SQLite
 // compares times as text, which orders them only in one zone.

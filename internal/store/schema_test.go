@@ -87,6 +87,7 @@ func rows() map[string]any {
 		"users": userRow{}, "signups": signupRow{}, "sessions": sessionRow{}, "used_flows": usedFlowRow{},
 		"invitations": invitationRow{}, "provider_gate": gateRow{}, "rate_limits": rateLimitTable{},
 		"idempotency_keys": idempotencyKeyRow{}, "audit_events": auditRow{},
+		"native_codes": nativeCodeRow{}, "used_logout_tokens": usedLogoutTokenRow{},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -19,44 +20,55 @@ import (
 // stores the session, all or nothing. It returns directory.ErrNotRegistered
 // or an error of User.SignIn.
 func (s *Store) OpenSession(ctx context.Context, identity directory.Identity, opening session.Opening) (directory.User, error) {
-	var after directory.User
+	var user directory.User
 	err := s.transact(ctx, func(tx *gorm.DB) error {
-		var row userRow
-		// The lock orders a login and a suspension: whichever comes second
-		// sees the first. SQLite's transactions have one writer anyway.
-		err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).
-			Where("external_id = ?", string(identity.ExternalID)).Take(&row).Error
-		if errors.Is(err, gorm.ErrRecordNotFound) {
-			return directory.ErrNotRegistered
-		}
-		if err != nil {
+		var err error
+		if user, err = s.recognise(tx, identity, opening.Session.CreatedAt); err != nil {
 			return err
 		}
-		before := row.user()
-		if after, err = before.SignIn(identity); err != nil {
-			return err
-		}
-		if after != before {
-			after.UpdatedAt = opening.Session.CreatedAt
-			if err := signIn(tx, row, after); err != nil {
-				return err
-			}
-		}
-		opening.Session.UserID = after.ID
-		stored := rowOfSession(opening.Session, opening.Hash)
-		if err := tx.Create(&stored).Error; err != nil {
-			return err
-		}
-		return endSessions(tx, opening.Replaces)
+		opening.Session.UserID = user.ID
+		return s.storeSession(tx, opening)
 	})
-	if violates(err, "users_internal_id_key") || violates(err, "users_issuer_subject_key") {
-		// Another user here is bound to that identity.
-		return directory.User{}, directory.ErrIdentityMismatch
+	if err != nil {
+		return directory.User{}, mismatch(err)
+	}
+	return user, nil
+}
+
+// recognise returns the user whom the identity proves, locked, as they are
+// after the login.
+func (s *Store) recognise(tx *gorm.DB, identity directory.Identity, at time.Time) (directory.User, error) {
+	var row userRow
+	// The lock orders logins, suspensions and logouts of one user: whichever
+	// comes second sees the first.
+	err := s.locked(tx).Where("external_id = ?", string(identity.ExternalID)).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return directory.User{}, directory.ErrNotRegistered
 	}
 	if err != nil {
 		return directory.User{}, err
 	}
-	return after, nil
+	before := row.user()
+	after, err := before.SignIn(identity)
+	if err != nil || after == before {
+		return after, err
+	}
+	after.UpdatedAt = at
+	return after, signIn(tx, row, after)
+}
+
+// mismatch says of a violation that another user here is bound to the identity.
+func mismatch(err error) error {
+	if violates(err, "users_internal_id_key") || violates(err, "users_issuer_subject_key") {
+		return directory.ErrIdentityMismatch
+	}
+	return err
+}
+
+// locked is a query whose rows nobody else changes until the transaction ends.
+// SQLite's transactions have one writer anyway.
+func (s *Store) locked(tx *gorm.DB) *gorm.DB {
+	return tx.Clauses(clause.Locking{Strength: "UPDATE"})
 }
 
 // signIn stores what a login has changed of a user.
@@ -87,50 +99,91 @@ func signIn(tx *gorm.DB, before userRow, after directory.User) error {
 	})
 }
 
-func endSessions(tx *gorm.DB, hashes []session.Hash) error {
-	for _, hash := range hashes {
-		if err := tx.Where("token_hash = @hash", map[string]any{"hash": hash[:]}).Delete(&sessionRow{}).Error; err != nil {
+// storeSession stores a session of a user who is locked, and ends those that it
+// replaces and those that are too many.
+func (s *Store) storeSession(tx *gorm.DB, opening session.Opening) error {
+	row, err := rowOfSession(opening.Session, opening.Hash)
+	if err != nil {
+		return err
+	}
+	if err := tx.Create(&row).Error; err != nil {
+		return err
+	}
+	ended, err := idsOf(tx, opening.Replaces)
+	if err != nil {
+		return err
+	}
+	if opening.MaxPerUser > 0 {
+		tooMany, err := surplus(tx, opening, ended)
+		if err != nil {
 			return err
 		}
+		ended = append(ended, tooMany...)
 	}
-	return nil
+	_, err = s.endInOrder(tx, ended)
+	return err
 }
 
-// sessionAndUser is what one look-up of a token reads.
-type sessionAndUser struct {
-	User              userRow `gorm:"embedded"`
-	SessionID         string
-	SessionCreatedAt  time.Time
-	SessionLastSeenAt time.Time
-	SessionExpiresAt  time.Time
+// idsOf returns the ids of the sessions with these hashes, whosever they are: a
+// browser may have been signed in as somebody else.
+func idsOf(tx *gorm.DB, hashes []session.Hash) ([]string, error) {
+	if len(hashes) == 0 {
+		return nil, nil
+	}
+	list := make([][]byte, len(hashes))
+	for i := range hashes {
+		list[i] = hashes[i][:]
+	}
+	var ids []string
+	err := tx.Model(&sessionRow{}).Where("token_hash IN @list", map[string]any{"list": list}).Pluck("id", &ids).Error
+	return ids, err
 }
 
-// FindSession returns the session with this token and its user, in one indexed
-// query. It returns session.ErrUnknown when there is none.
-func (s *Store) FindSession(ctx context.Context, hash session.Hash, client session.Client) (directory.User, session.Session, error) {
-	var row sessionAndUser
-	found := s.db.WithContext(ctx).Raw(`
-		SELECT u.id, u.external_id, u.internal_id, u.email, u.email_canonical, u.display_name,
-		       u.status, u.issuer, u.subject, u.created_at, u.updated_at,
-		       s.id AS session_id, s.created_at AS session_created_at,
-		       s.last_seen_at AS session_last_seen_at, s.expires_at AS session_expires_at
-		FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.token_hash = @hash AND s.client = @client`,
-		map[string]any{"hash": hash[:], "client": string(client)}).Scan(&row)
-	if found.Error != nil {
-		return directory.User{}, session.Session{}, translate(found.Error)
+// surplus returns the user's sessions that are too many beside the one that is
+// opened: those that have ended anyway, then those used longest ago.
+func surplus(tx *gorm.DB, opening session.Opening, but []string) ([]string, error) {
+	others := tx.Model(&sessionRow{}).
+		Where("user_id = ? AND id NOT IN ?", string(opening.Session.UserID), slices.Concat(but, []string{string(opening.Session.ID)}))
+	var ids []string
+	order := clause.Expr{SQL: "expires_at <= ?, last_seen_at DESC, id DESC", Vars: []any{storedTime(opening.Session.CreatedAt)}}
+	err := others.Order(clause.OrderBy{Expression: order}).
+		Limit(math.MaxInt32).Offset(opening.MaxPerUser-1).Pluck("id", &ids).Error
+	return ids, err
+}
+
+// endInOrder removes sessions and returns how many there were.
+//
+// Rows are locked in the order of their ids, everywhere where several are, and
+// after their user's: two who end the same sessions never wait for each other.
+func (s *Store) endInOrder(tx *gorm.DB, ids []string) (int, error) {
+	slices.Sort(ids)
+	ended := 0
+	for chunk := range slices.Chunk(slices.Compact(ids), touchAtOnce) {
+		deleted := tx.Exec(`
+			WITH ended AS MATERIALIZED (SELECT id FROM sessions WHERE id IN ? ORDER BY id `+s.on(Postgres, "FOR UPDATE")+`)
+			DELETE FROM sessions WHERE id IN (SELECT id FROM ended)`, chunk)
+		if deleted.Error != nil {
+			return 0, deleted.Error
+		}
+		ended += int(deleted.RowsAffected)
 	}
-	if found.RowsAffected == 0 {
-		return directory.User{}, session.Session{}, session.ErrUnknown
+	return ended, nil
+}
+
+// ListSessions returns the user's sessions, in any order.
+func (s *Store) ListSessions(ctx context.Context, user directory.UserID) ([]session.Session, error) {
+	var rows []sessionRow
+	if err := s.db.WithContext(ctx).Where("user_id = ?", string(user)).Find(&rows).Error; err != nil {
+		return nil, translate(err)
 	}
-	return row.User.user(), session.Session{
-		ID:         session.ID(row.SessionID),
-		UserID:     directory.UserID(row.User.ID),
-		Client:     client,
-		CreatedAt:  row.SessionCreatedAt.UTC(),
-		LastSeenAt: row.SessionLastSeenAt.UTC(),
-		ExpiresAt:  row.SessionExpiresAt.UTC(),
-	}, nil
+	found := make([]session.Session, len(rows))
+	for i, row := range rows {
+		var err error
+		if found[i], err = storedSession(row); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // EndSession removes the session. It returns session.ErrUnknown when there is
@@ -147,31 +200,107 @@ func (s *Store) EndSession(ctx context.Context, hash session.Hash) error {
 	return nil
 }
 
+// EndSessionByID removes a session of the user. It returns session.ErrUnknown
+// when they have none with this id.
+func (s *Store) EndSessionByID(ctx context.Context, user directory.UserID, id session.ID) error {
+	ended := s.db.WithContext(ctx).Where("id = ? AND user_id = ?", string(id), string(user)).Delete(&sessionRow{})
+	if ended.Error != nil {
+		return translate(ended.Error)
+	}
+	if ended.RowsAffected == 0 {
+		return session.ErrUnknown
+	}
+	return nil
+}
+
+// EndSessionsOf removes the user's sessions except the one to keep, if that is
+// not empty, and their codes, all or nothing. It returns how many sessions
+// those were.
+func (s *Store) EndSessionsOf(ctx context.Context, user directory.UserID, keep session.ID) (ended int, err error) {
+	err = s.transact(ctx, func(tx *gorm.DB) error {
+		users, err := s.lockUsers(tx, tx.Where("id = ?", string(user)))
+		if err != nil {
+			return err
+		}
+		which := tx.Model(&sessionRow{})
+		if keep != "" {
+			which = which.Where("id <> ?", string(keep))
+		}
+		ended, err = s.endOfUsers(tx, users, which, tx)
+		return err
+	})
+	return ended, err
+}
+
+// lockUsers returns the ids of the users whom the query is about, locked in the
+// order of their ids.
+func (s *Store) lockUsers(tx, which *gorm.DB) ([]string, error) {
+	var ids []string
+	err := s.locked(tx).Model(&userRow{}).Where(which).Order("id").Pluck("id", &ids).Error
+	return ids, err
+}
+
+// endOfUsers removes those sessions and codes of users who are locked that the
+// two queries are about. It returns how many sessions those were.
+func (s *Store) endOfUsers(tx *gorm.DB, users []string, sessions, codes *gorm.DB) (int, error) {
+	if len(users) == 0 {
+		return 0, nil
+	}
+	var ids []string
+	if err := sessions.Where("user_id IN ?", users).Pluck("id", &ids).Error; err != nil {
+		return 0, err
+	}
+	ended, err := s.endInOrder(tx, ids)
+	if err != nil {
+		return 0, err
+	}
+	return ended, codes.Where("user_id IN ?", users).Delete(&nativeCodeRow{}).Error
+}
+
 // touchAtOnce bounds the rows of one statement, and so its parameters.
 const touchAtOnce = 1000
 
 // TouchSessions moves last_seen_at forward, never back, in as few statements
-// as there are thousands of sessions.
-func (s *Store) TouchSessions(ctx context.Context, seen map[session.ID]time.Time) error {
-	// In one order, so that two replicas never wait for each other's rows.
+// as there are thousands of sessions. On Postgres it waits for no lock, so that
+// neither a logout under way nor another replica holds it up, and returns what
+// it has left for that. What has ended meanwhile is no row and is not left.
+func (s *Store) TouchSessions(ctx context.Context, seen map[session.ID]time.Time) (left []session.ID, err error) {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(seen)), touchAtOnce) {
-		// VALUES, and not a UNION, of which SQLite takes 500 terms. Both
-		// dialects call its columns column1 and column2.
+		// VALUES, and not a UNION, of which SQLite takes 500 terms.
 		row := "(" + s.cast("uuid") + ", " + s.cast("timestamptz") + ")"
 		args := make([]any, 0, 2*len(ids))
 		for _, id := range ids {
 			args = append(args, string(id), storedTime(seen[id]))
 		}
-		err := s.db.WithContext(ctx).Exec(`
-			UPDATE sessions SET last_seen_at = seen.column2
-			FROM (VALUES `+strings.Repeat(row+", ", len(ids)-1)+row+`) AS seen
-			WHERE sessions.id = seen.column1 AND sessions.last_seen_at < seen.column2`, args...).Error
-		if err != nil {
-			return translate(err)
+		values := `WITH seen (id, at) AS (VALUES ` + strings.Repeat(row+", ", len(ids)-1) + row + `)`
+		if s.db.Name() != string(Postgres) {
+			if err := s.db.WithContext(ctx).Exec(values+touchOnSQLite, args...).Error; err != nil {
+				return nil, translate(err)
+			}
+			continue
 		}
+		var locked []session.ID
+		if err := s.db.WithContext(ctx).Raw(values+touchOnPostgres, args...).Scan(&locked).Error; err != nil {
+			return nil, translate(err)
+		}
+		left = append(left, locked...)
 	}
-	return nil
+	return left, nil
 }
+
+const touchOnSQLite = `
+	UPDATE sessions SET last_seen_at = seen.at FROM seen
+	WHERE sessions.id = seen.id AND sessions.last_seen_at < seen.at`
+
+// touchOnPostgres updates what it can lock at once, and tells what it cannot.
+const touchOnPostgres = `, free AS MATERIALIZED (
+		SELECT s.id, seen.at FROM sessions s JOIN seen ON seen.id = s.id
+		WHERE s.last_seen_at < seen.at FOR NO KEY UPDATE OF s SKIP LOCKED
+	), touched AS (
+		UPDATE sessions SET last_seen_at = free.at FROM free WHERE sessions.id = free.id
+	)
+	SELECT s.id FROM sessions s JOIN seen ON seen.id = s.id
+	WHERE s.last_seen_at < seen.at AND NOT EXISTS (SELECT FROM free WHERE free.id = s.id)`
 
 // cast is a parameter of a type that Postgres cannot infer. SQLite has no types
 // to cast to.
@@ -180,4 +309,12 @@ func (s *Store) cast(pgType string) string {
 		return "CAST(? AS " + pgType + ")"
 	}
 	return "?"
+}
+
+// on is the SQL, if it is for the dialect of this database.
+func (s *Store) on(dialect Dialect, sql string) string {
+	if s.db.Name() == string(dialect) {
+		return sql
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/session"
@@ -158,8 +160,8 @@ func TestThousandsOfSessionsAreTouchedInOneGo(t *testing.T) {
 		// Differences that a comparison as text could get wrong.
 		seen[ahead.Session.ID] = moment.Add(time.Microsecond).In(time.FixedZone("CET", 3600))
 		seen[behind.Session.ID] = moment.Truncate(time.Second)
-		if err := s.TouchSessions(t.Context(), seen); err != nil {
-			t.Fatal(err)
+		if left, err := s.TouchSessions(t.Context(), seen); err != nil || len(left) != 0 {
+			t.Fatal(left, err)
 		}
 		for _, test := range []struct {
 			opening session.Opening
@@ -169,7 +171,7 @@ func TestThousandsOfSessionsAreTouchedInOneGo(t *testing.T) {
 				t.Errorf("last seen at %s, %v; not %s", found.LastSeenAt, err, test.want)
 			}
 		}
-		if err := s.TouchSessions(t.Context(), nil); err != nil {
+		if _, err := s.TouchSessions(t.Context(), nil); err != nil {
 			t.Errorf("none: %v", err)
 		}
 	})
@@ -194,7 +196,7 @@ func TestTimesKeepTheirOrderHoweverManyDigitsTheyHave(t *testing.T) {
 		}
 		for _, step := range steps {
 			for _, at := range []time.Duration{step, step - time.Microsecond} {
-				if err := s.TouchSessions(t.Context(), map[session.ID]time.Time{o.Session.ID: o.Session.LastSeenAt.Add(at)}); err != nil {
+				if _, err := s.TouchSessions(t.Context(), map[session.ID]time.Time{o.Session.ID: o.Session.LastSeenAt.Add(at)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -204,4 +206,75 @@ func TestTimesKeepTheirOrderHoweverManyDigitsTheyHave(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A logout under way, or another replica's batch, holds no batch up; and what
+// was left for it is told, unless it has ended.
+func TestABatchOfUsesWaitsForNobodyAndRevivesNothing(t *testing.T) {
+	t.Parallel()
+	databaseURL := storetest.Postgres(t)
+	db, s := newStore(t, databaseURL)
+	anna := invite(t, s, "anna@example.com")
+	ending, free := opening(), opening()
+	for _, o := range []session.Opening{ending, free} {
+		if _, err := s.OpenSession(t.Context(), identityOf(anna), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lastSeen := func(o session.Opening) time.Time {
+		t.Helper()
+		_, found, err := s.FindSession(t.Context(), o.Hash, session.Browser)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found.LastSeenAt
+	}
+	patient, cancel := context.WithTimeout(t.Context(), await.Patience) // or it would hang
+	defer cancel()
+	touch := func(at time.Time, want ...session.ID) {
+		t.Helper()
+		left, err := s.TouchSessions(patient, map[session.ID]time.Time{ending.Session.ID: at, free.Session.ID: at})
+		if err != nil || !slices.Equal(left, want) {
+			t.Errorf("left %v, %v; not %v", left, err, want)
+		}
+	}
+	tx, err := db.SQL().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	end := func() {
+		t.Helper()
+		if _, err := tx.ExecContext(t.Context(), `DELETE FROM sessions WHERE id = $1`, string(ending.Session.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	first := moment.Add(time.Second)
+	touch(first, ending.Session.ID)
+	if at := lastSeen(free); !at.Equal(first) {
+		t.Errorf("beside it, last seen at %s", at)
+	}
+	// The logout comes to nothing.
+	if err := tx.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	touch(first)
+	if at := lastSeen(ending); !at.Equal(first) {
+		t.Errorf("then, last seen at %s", at)
+	}
+	// The next one is carried out.
+	if tx, err = db.SQL().BeginTx(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	second := moment.Add(time.Minute)
+	touch(second, ending.Session.ID)
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	touch(second.Add(time.Second))
+	if n := count(t, db, `SELECT count(*) FROM sessions`); n != 1 {
+		t.Errorf("%d sessions", n)
+	}
 }

@@ -272,9 +272,21 @@ func sessionMethods(s *store.Store) map[string]func(ctx context.Context) error {
 		},
 		"EndSession": func(ctx context.Context) error { return s.EndSession(ctx, session.Hash{}) },
 		"TouchSessions": func(ctx context.Context) error {
-			return s.TouchSessions(ctx, map[session.ID]time.Time{session.ID(id): moment})
+			_, err := s.TouchSessions(ctx, map[session.ID]time.Time{session.ID(id): moment})
+			return err
 		},
+		"ListSessions":   func(ctx context.Context) error { _, err := s.ListSessions(ctx, id); return err },
+		"EndSessionByID": func(ctx context.Context) error { return s.EndSessionByID(ctx, id, session.ID(id)) },
+		"EndSessionsOf":  func(ctx context.Context) error { _, err := s.EndSessionsOf(ctx, id, ""); return err },
+		"EndSessionsOfProvider": func(ctx context.Context) error {
+			_, err := s.EndSessionsOfProvider(ctx, session.ProviderLogout{Issuer: "https://auth.example/v2", Subject: "a", TokenID: "b"})
+			return err
+		},
+		"GrantCode": func(ctx context.Context) error {
+			return s.GrantCode(ctx, session.Granted{Login: session.Login{Identity: identityOf(id)}}, nil)
+		},
+		"RedeemCode":   func(ctx context.Context) error { _, _, err := s.RedeemCode(ctx, session.Redemption{}); return err },
 		"UseFlow":      func(ctx context.Context) error { _, err := s.UseFlow(ctx, strings.Repeat("f", 43), moment); return err },
-		"PurgeExpired": func(ctx context.Context) error { _, err := s.PurgeExpired(ctx, moment, 1); return err },
+		"PurgeExpired": func(ctx context.Context) error { _, err := s.PurgeExpired(ctx, moment, time.Hour, 1); return err },
 	}
 }

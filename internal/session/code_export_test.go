@@ -1,0 +1,4 @@
+package session
+
+// NewCode is a fresh code.
+func NewCode() Code { return newCode() }

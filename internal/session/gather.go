@@ -1,0 +1,219 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/portico-id/portico/internal/directory"
+)
+
+const (
+	// maxLanes is how many queries may be under way. One is best while the
+	// database is quick: the more there are, the smaller are the batches, and
+	// the more work are they.
+	maxLanes = 4
+	// slow is after how long a query holds up those who wait for it: the next
+	// who comes takes another lane, and takes them along.
+	slow = 5 * time.Millisecond
+	// maxBatch bounds one query, so that nobody waits for an endless one.
+	maxBatch = 256
+	// maxQueue bounds those who wait for a lane. It is some tenths of a second
+	// of work: whoever came later would hardly get an answer in time.
+	maxQueue = 4096
+	// batchLimit bounds one query in time. It must not be a request's, which
+	// may end at any moment. With maxQueue and maxBatch it bounds how long
+	// anybody waits for a lane, too.
+	batchLimit = 2 * time.Second
+	// aloneLimit bounds the second look-up of whoever was in a batch that
+	// failed, unless the request's own end comes first.
+	aloneLimit = 10 * time.Second
+)
+
+// Found is a stored session with its user, and the hash that it was found by.
+type Found struct {
+	Hash    Hash
+	User    directory.User
+	Session Session
+}
+
+// gatherer answers look-ups that come at the same time with one query. There
+// is no timer in it: a look-up that finds nobody at work is on its way at once.
+// Those that come while a query is under way wait, and the lane takes all of
+// them next. So batches grow with the load by themselves. Its zero value is
+// ready.
+//
+// It remembers nothing. A look-up takes part only in queries that begin after
+// it, so a revocation that has been committed is in its answer.
+type gatherer struct {
+	mu    sync.Mutex
+	busy  int       // lanes at work
+	begun time.Time // when the latest query began
+	queue []*lookUp
+}
+
+// lookUp is one request's.
+type lookUp struct {
+	hash   Hash
+	answer chan answer // takes one without waiting, for nobody may be there
+}
+
+// answer is what a query says of one hash: nil if there is no such session.
+type answer struct {
+	found *Found
+	err   error
+}
+
+// find returns the session with this hash, if this kind of client carries it.
+// It returns ErrUnknown when there is none, directory.ErrUnavailable, or
+// context.Canceled when that is how ctx has ended.
+func (s *Service) find(ctx context.Context, hash Hash, client Client) (*Found, error) {
+	if ctx.Err() != nil {
+		return nil, gaveUp(ctx)
+	}
+	l := &lookUp{hash: hash, answer: make(chan answer, 1)}
+	if !s.enter(l) { //nolint:contextcheck // a query for many must not end with the request of one
+		return nil, fmt.Errorf("%w: %d look-ups are waiting already", directory.ErrUnavailable, maxQueue)
+	}
+	var got answer
+	select {
+	case got = <-l.answer:
+	case <-ctx.Done():
+		s.gather.leave(l)
+		return nil, gaveUp(ctx)
+	}
+	if got.err != nil {
+		// What made the query fail may have been another's, or is over now:
+		// a connection that had died unnoticed, say.
+		ctx, cancel := context.WithTimeout(ctx, aloneLimit)
+		defer cancel()
+		got = ask(ctx, s.Store, []Hash{hash}).of(hash)
+	}
+	switch {
+	case got.err != nil:
+		return nil, got.err
+	case got.found == nil || got.found.Session.Client != client:
+		return nil, ErrUnknown
+	}
+	return got.found, nil
+}
+
+// gaveUp is why somebody does not wait any longer.
+func gaveUp(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: no look-up in time: %w", directory.ErrUnavailable, ctx.Err())
+	}
+	return ctx.Err()
+}
+
+// enter sends the look-up on its way or into the queue. It reports false when
+// that is full.
+func (s *Service) enter(l *lookUp) bool {
+	g := &s.gather
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) >= maxQueue {
+		return false
+	}
+	g.queue = append(g.queue, l)
+	if now := s.Now(); g.busy == 0 || g.busy < maxLanes && now.Sub(g.begun) > slow {
+		g.busy++
+		go s.lane(g.take(now, nil))
+	}
+	return true
+}
+
+// leave takes the look-up out of the queue, if it is still there.
+func (g *gatherer) leave(l *lookUp) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(g.queue, l); i >= 0 {
+		g.queue = slices.Delete(g.queue, i, i+1)
+	}
+}
+
+// take takes those who wait out of the queue, the oldest first.
+func (g *gatherer) take(now time.Time, into []*lookUp) []*lookUp {
+	n := min(len(g.queue), maxBatch)
+	into = append(into, g.queue[:n]...)
+	g.queue = slices.Delete(g.queue, 0, n)
+	g.begun = now
+	return into
+}
+
+// next returns the lane's next batch, or frees the lane.
+func (s *Service) next(done []*lookUp) []*lookUp {
+	clear(done) // whoever has been answered is not to be kept alive
+	g := &s.gather
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.queue) == 0 {
+		g.busy--
+		return nil
+	}
+	return g.take(s.Now(), done[:0])
+}
+
+// lane answers the batch, and then those who have come meanwhile, until nobody
+// has.
+func (s *Service) lane(batch []*lookUp) {
+	for len(batch) > 0 {
+		s.answer(batch)
+		batch = s.next(batch)
+	}
+}
+
+// answer makes one query and tells everybody what it says of their hash, and of
+// no other.
+func (s *Service) answer(batch []*lookUp) {
+	ctx, cancel := context.WithTimeout(context.Background(), batchLimit)
+	defer cancel()
+	hashes := make([]Hash, len(batch))
+	for i, l := range batch {
+		hashes[i] = l.hash
+	}
+	all := askSafely(ctx, s.Store, hashes)
+	if all.err != nil {
+		s.Log.WarnContext(ctx, "sessions were not found together and are looked up one by one",
+			slog.Int("sessions", len(batch)), slog.Any("error", all.err))
+	}
+	for _, l := range batch {
+		l.answer <- all.of(l.hash)
+	}
+}
+
+// askSafely turns a panic into an error: in a lane it would end the process.
+// Each request makes the query again by itself, where it ends that request.
+func askSafely(ctx context.Context, store Store, hashes []Hash) (all answers) {
+	defer func() {
+		if p := recover(); p != nil {
+			all = answers{err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	return ask(ctx, store, hashes)
+}
+
+// answers are what one query says.
+type answers struct {
+	by  map[Hash]*Found
+	err error
+}
+
+// of returns the answer that belongs to the hash.
+func (a answers) of(hash Hash) answer { return answer{found: a.by[hash], err: a.err} }
+
+func ask(ctx context.Context, store Store, hashes []Hash) answers {
+	all, err := store.FindSessions(ctx, hashes)
+	if err != nil {
+		return answers{err: err}
+	}
+	by := make(map[Hash]*Found, len(all))
+	for i := range all {
+		by[all[i].Hash] = &all[i]
+	}
+	return answers{by: by}
+}
