@@ -14,6 +14,7 @@ import (
 
 	"github.com/portico-id/portico/api/openapi"
 	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 )
@@ -25,10 +26,15 @@ type Config struct {
 	DefaultReturnTo   string   // absolute, at one of FrontendOrigins
 	InsecureLocalhost bool     // plain http: cookies without Secure and prefix
 	TrustedProxies    []netip.Prefix
+	// NativeRedirects are where logins through a system's browser may end.
+	NativeRedirects nativeapp.Redirects
+	// WithoutProviderLogout turns POST /backchannel-logout off.
+	WithoutProviderLogout bool
 
 	Signups  *signup.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service
+	Limits   Limits // nil for none
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -98,29 +104,41 @@ func echoPath(path string) string {
 }
 
 // answerLimit bounds the work for one request. Beyond it nobody waits for the
-// answer, and a database or provider that hangs must not hold us with it.
+// answer, and a database or provider that hangs must not hold us with it. Who
+// is calling is found within a bound of its own: see package session.
 const answerLimit = 30 * time.Second
 
 // guarded is the route's handler behind its guard.
 func (a *API) guarded(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), answerLimit)
-		defer cancel()
-		call := &call{Context: c, w: c.Response(), r: c.Request().WithContext(ctx)}
+		call := &call{Context: c, w: c.Response(), r: c.Request()}
 		switch r.guard {
 		case anyone:
 			if err := a.origins.unsafe(call.r); err != nil {
 				return err
 			}
-		case signedIn:
+		case signedIn, signedInRecently:
 			var err error
 			if call.caller, err = a.recognise(call.r); err != nil {
 				return err
 			}
 			note(c).userID = string(call.caller.user.ID)
+			if r.guard == signedInRecently {
+				if err := a.requireRecentLogin(call.caller); err != nil {
+					return err
+				}
+			}
+		case bySignedToken:
+			// The handler verifies the token before it does anything.
 		default:
 			return errors.New("the route has no guard")
 		}
+		if r.knows {
+			return r.handle(call)
+		}
+		ctx, cancel := context.WithTimeout(call.r.Context(), answerLimit)
+		defer cancel()
+		call.r = call.r.WithContext(ctx)
 		return r.handle(call)
 	}
 }

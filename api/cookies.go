@@ -86,7 +86,8 @@ func (c cookies) flow(r *http.Request, id string) string {
 	return found[0].Value
 }
 
-// flowIDs returns the ids of the flows in the request.
+// flowIDs returns the ids of the flows in the request, each once: an answer
+// that set one cookie twice would be read differently (RFC 6265 §4.1.1).
 func (c cookies) flowIDs(r *http.Request) []string {
 	var ids []string
 	for _, cookie := range r.Cookies() {
@@ -94,19 +95,20 @@ func (c cookies) flowIDs(r *http.Request) []string {
 			ids = append(ids, id)
 		}
 	}
-	return ids
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // makeRoom drops the flows that are of no use any more and, of the rest, the
 // oldest, so that one more stays within maxFlows.
-func (c cookies) makeRoom(w http.ResponseWriter, r *http.Request, peek func(sealed string) (login.FlowInfo, error), now time.Time) {
+func (c cookies) makeRoom(w http.ResponseWriter, r *http.Request, peek func(sealed string) (login.FlowInfo, login.Client, error), now time.Time) {
 	type known struct {
 		id     string
 		issued time.Time
 	}
 	var alive []known
 	for _, id := range c.flowIDs(r) {
-		info, err := peek(c.flow(r, id))
+		info, _, err := peek(c.flow(r, id))
 		if err != nil || info.FlowID != id || !now.Before(info.ExpiresAt) {
 			c.dropFlow(w, id)
 			continue

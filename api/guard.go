@@ -20,7 +20,16 @@ const (
 	anyone guard = iota + 1
 	// signedIn needs a session.
 	signedIn
+	// signedInRecently needs a session whose login was not long ago (ASVS
+	// 7.5.1): a session that somebody else got hold of is not enough.
+	signedInRecently
+	// bySignedToken lets those through whom a signature vouches for, which the
+	// handler checks. Cookies and origins play no part.
+	bySignedToken
 )
+
+// needsSession reports whether the route is for who is signed in.
+func (g guard) needsSession() bool { return g == signedIn || g == signedInRecently }
 
 // caller is who a request is from.
 type caller struct {
@@ -57,10 +66,27 @@ func newOriginCheck(publicURL string, origins []string) (originCheck, error) {
 
 // unsafe applies the standard library's check to methods that change something.
 func (o originCheck) unsafe(r *http.Request) error {
-	if o.protection.Check(r) != nil {
+	if o.protection.Check(r) != nil || !safe(r.Method) && o.foreign(r) {
 		return refuse(openapi.ProblemCodeCrossOrigin)
 	}
 	return nil
+}
+
+func safe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// foreign reports whether the request names an origin that is not one of ours.
+// The library alone would take any with the host that the request itself
+// names, over whatever scheme: after DNS rebinding that is the attacker's name,
+// and a page of plain http is anybody's who sits on the line.
+func (o originCheck) foreign(r *http.Request) bool {
+	for _, origin := range r.Header.Values("Origin") {
+		if origin != "" && origin != o.own && !o.trusted[origin] {
+			return true
+		}
+	}
+	return false
 }
 
 // withCookie checks a request that a cookie authenticates, GET included.
@@ -72,7 +98,7 @@ func (o originCheck) withCookie(r *http.Request) error {
 	if header := r.Header.Values("X-Csrf"); len(header) != 1 || header[0] != "1" {
 		return refuse(openapi.ProblemCodeCsrfRequired)
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && origin != o.own && !o.trusted[origin] {
+	if o.foreign(r) {
 		return refuse(openapi.ProblemCodeCrossOrigin)
 	}
 	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" && !o.trusted[r.Header.Get("Origin")] {
@@ -88,6 +114,15 @@ func (o originCheck) withCookie(r *http.Request) error {
 func (o originCheck) navigation(r *http.Request) error {
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" && mode != "navigate" {
 		return refuse(openapi.ProblemCodeCrossOrigin)
+	}
+	// A frame navigates too, unseen and as often as its page likes.
+	if dest := r.Header.Get("Sec-Fetch-Dest"); dest != "" && dest != "document" {
+		return refuse(openapi.ProblemCodeCrossOrigin)
+	}
+	// A browser that only guesses where the user goes next asks again when
+	// they do; each guess would begin a flow.
+	if strings.Contains(r.Header.Get("Sec-Purpose"), "prefetch") || r.Header.Get("Purpose") == "prefetch" || r.Header.Get("X-Moz") == "prefetch" {
+		return refuse(openapi.ProblemCodePrefetchRefused)
 	}
 	return nil
 }
@@ -128,6 +163,14 @@ func (a *API) recognise(r *http.Request) (caller, error) {
 		return caller{}, err
 	}
 	return caller{user: user, session: s, token: token}, nil
+}
+
+// requireRecentLogin refuses a session whose login was too long ago.
+func (a *API) requireRecentLogin(who caller) error {
+	if a.config.Sessions.Recent(who.session) {
+		return nil
+	}
+	return &problem{code: openapi.ProblemCodeRecentLoginRequired, maxAge: a.config.Sessions.RecentLogin}
 }
 
 // presented returns the hashes of whatever session tokens the request carries,

@@ -1,13 +1,17 @@
 package api_test
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/portico-id/portico/internal/await"
+	"github.com/portico-id/portico/internal/ratelimit"
 )
 
-func TestTheAccessLog(t *testing.T) {
+func TestASVS_16_2_1_ASVS_16_2_4_ASVS_16_2_5_ASVS_16_3_2_TheAccessLog(t *testing.T) {
 	t.Parallel()
 	w, b := signedInBrowser(t, options{})
 	receipt := b.post("/signup", `{"email":"canary@example.com","display_name":"Canary"}`).is(http.StatusAccepted).json("signup_id")
@@ -43,16 +47,16 @@ func TestTheAccessLog(t *testing.T) {
 	}
 	got := w.log.entries(t, "request")[before:]
 	if len(got) != len(want) {
-		t.Fatalf("ASVS-16.2.1 %d requests have %d lines: %v", len(want), len(got), got)
+		t.Fatalf("%d requests have %d lines: %v", len(want), len(got), got)
 	}
 	ids := make(map[any]bool)
 	for i, entry := range got {
 		code, _ := entry["code"].(string)
 		if entry["method"] != want[i].method || entry["route"] != want[i].route || entry["status"] != want[i].status || code != want[i].code {
-			t.Errorf("ASVS-16.3.2 the line %v is not of %+v", entry, want[i])
+			t.Errorf("the line %v is not of %+v", entry, want[i])
 		}
 		if ids[entry["request_id"]] || entry["request_id"] == "" || entry["client_ip"] != "127.0.0.1" || entry["duration_ms"] == nil {
-			t.Errorf("ASVS-16.2.1 the line %v lacks something", entry)
+			t.Errorf("the line %v lacks something", entry)
 		}
 		ids[entry["request_id"]] = true
 		written, _ := entry["time"].(string)
@@ -64,11 +68,11 @@ func TestTheAccessLog(t *testing.T) {
 		t.Errorf("the user is missing from %v or in %v", got[4], got[2])
 	}
 	if text := w.log.text(); strings.Contains(strings.ToLower(text), "canary") {
-		t.Errorf("ASVS-16.2.5 the log repeats what clients sent: %s", text[strings.Index(strings.ToLower(text), "canary")-200:])
+		t.Errorf("the log repeats what clients sent: %s", text[strings.Index(strings.ToLower(text), "canary")-200:])
 	}
 }
 
-func TestEveryRefusedLoginIsLoggedWithItsReason(t *testing.T) {
+func TestASVS_16_3_1_EveryRefusedLoginIsLoggedWithItsReason(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{})
 	b := w.browser()
@@ -78,11 +82,76 @@ func TestEveryRefusedLoginIsLoggedWithItsReason(t *testing.T) {
 	w.server.Close()
 	refused := w.log.entries(t, "request was refused")
 	if len(refused) != 1 || refused[0]["code"] != "code_refused" || refused[0]["error"] == nil {
-		t.Errorf("ASVS-16.3.1 the log says %v", refused)
+		t.Errorf("the log says %v", refused)
 	}
 	requests := w.log.entries(t, "request")
 	last := requests[len(requests)-1]
 	if last["request_id"] != a.header.Get("X-Request-Id") || last["user_id"] == nil || last["code"] != nil {
-		t.Errorf("ASVS-16.3.1 the login's line is %v", last)
+		t.Errorf("the login's line is %v", last)
+	}
+}
+
+// TestRefusalsThatAnOperatorLooksFor are those that tell of an attack.
+func TestRefusalsThatAnOperatorLooksFor(t *testing.T) {
+	t.Parallel()
+	w, b := signedInBrowser(t, options{limits: ratelimit.Limits{Client: hourly(2)}})
+	b.post("/signup", ada)
+	for _, test := range []struct {
+		name, code string
+		ask        func(b *browser) answer
+	}{
+		{"a request without our header", "csrf_required", func(b *browser) answer { return b.get("/me", header{"X-CSRF", ""}) }},
+		{"a page of another origin", "cross_origin", func(b *browser) answer { return b.post("/signup", ada, header{"Origin", "https://evil.example"}) }},
+		{"a frame", "cross_origin", func(b *browser) answer { return b.get("/login", header{"Sec-Fetch-Dest", "iframe"}) }},
+		{"somebody who comes too often", "too_many_requests", func(b *browser) answer { return b.post("/signup", ada) }},
+		{"two credentials", "credentials_conflict", func(b *browser) answer { return b.get("/me", header{"Authorization", "Bearer x"}) }},
+		{"a guessed session", "session_invalid", func(b *browser) answer { return b.app().in(b.t).get("/me", bearer("pts_"+strings.Repeat("A", 43))) }},
+	} {
+		step(t, "ASVS-16.3.2 ASVS-16.3.3 "+test.name, func(t *testing.T) {
+			a := test.ask(b.in(t))
+			// The line is written after the answer.
+			await.Until(t, "the request is in the log", func() error {
+				for _, line := range w.log.entries(t, "request") {
+					if line["request_id"] != a.header.Get("X-Request-Id") {
+						continue
+					}
+					if line["code"] != test.code || line["status"] != float64(a.status) || line["client_ip"] != "127.0.0.1" || a.status < 400 {
+						t.Errorf("the line is %v, the answer %d %s", line, a.status, a.body)
+					}
+					return nil
+				}
+				return errors.New("it is not")
+			})
+		})
+	}
+}
+
+// TestASVS_16_4_1_NothingThatIsSentMakesALine sends what would end a line, or
+// look like one, in every part of a request.
+func TestASVS_16_4_1_NothingThatIsSentMakesALine(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	b := w.browser()
+	before := strings.Count(w.log.text(), "\n")
+	forged := []string{"%0a", "%0d%0a", "%0A%7B%22msg%22%3A%22forged%22%7D", "%E2%80%A8forged", "%1b%5b2J", "%00forged", "%22%2C%22msg%22%3A%22forged"}
+	requests := 0
+	for _, text := range forged {
+		for _, path := range []string{
+			"/", "/signup/", "/me?x=", "/login?return_to=", "/login?login_hint=", "/callback?state=s&error=", "/callback?code=c&state=",
+			"/logout/callback?state=",
+		} {
+			b.get(path+text, header{"User-Agent", `"} {"msg":"forged"} ` + "\u2028\x85"}, header{"X-Request-Id", `forged"}{`}, header{"X-Forwarded-For", `forged"}`})
+			requests++
+		}
+		b.post("/signup", `{"email":"`+"\\n"+text+`","display_name":"\nforged"}`)
+		b.send(b.request("FOR'ED", "/me", ""), false)
+		requests += 2
+	}
+	w.server.Close()
+	if lines := w.log.entries(t, "request"); len(lines) != requests || strings.Contains(w.log.text(), "forged") {
+		t.Errorf("%d requests made %d lines: %s", requests, len(lines), w.log.text())
+	}
+	if made := strings.Count(w.log.text(), "\n") - before; made != requests {
+		t.Errorf("%d requests made %d lines", requests, made)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -64,17 +65,27 @@ func wellFormedRequestID(id string) bool {
 // harden sets the headers that every answer has. Answers are JSON and
 // redirects, so the policy forbids everything (ASVS 3.4).
 func (a *API) harden(next echo.HandlerFunc) echo.HandlerFunc {
+	// All answers share the values: what adds to one makes a copy of its own.
+	always := http.Header{
+		"Cache-Control":                {"no-store"},
+		"X-Content-Type-Options":       {"nosniff"},
+		"Referrer-Policy":              {"no-referrer"},
+		"Content-Security-Policy":      {"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
+	}
+	if !a.config.InsecureLocalhost {
+		always.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+	}
 	return func(c echo.Context) error {
 		h := c.Response().Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		if !a.config.InsecureLocalhost {
-			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		if len(c.Request().TransferEncoding) > 0 {
+			// net/http forgets a Content-Length beside it. A proxy that went by
+			// that one has let through what we would take for a request of its
+			// own (smuggling, RFC 9112 §6.1), so nothing more is read here.
+			h.Set("Connection", "close")
 		}
+		maps.Copy(h, always)
 		return next(c)
 	}
 }
@@ -88,7 +99,8 @@ func (a *API) log(next echo.HandlerFunc) echo.HandlerFunc {
 			c.Error(err) // answers, so that the status below is the one sent
 		}
 		n := note(c)
-		attrs := []slog.Attr{
+		attrs := append(
+			make([]slog.Attr, 0, 9), // as many as there can be, so that none is moved
 			slog.String("request_id", n.requestID),
 			slog.String("method", c.Request().Method),
 			slog.String("route", c.Path()),
@@ -96,7 +108,7 @@ func (a *API) log(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.Int64("bytes", c.Response().Size),
 			slog.Float64("duration_ms", float64(a.config.Now().Sub(start).Microseconds())/1000),
 			slog.String("client_ip", c.RealIP()),
-		}
+		)
 		if n.code != "" {
 			attrs = append(attrs, slog.String("code", string(n.code)))
 		}
@@ -133,7 +145,7 @@ func (a *API) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		// A function, since Echo reads a list as patterns.
 		AllowOriginFunc: func(origin string) (bool, error) { return a.origins.trusted[origin], nil },
-		AllowMethods:    []string{http.MethodGet, http.MethodPost},
+		AllowMethods:    []string{http.MethodGet, http.MethodPost, http.MethodDelete},
 		AllowHeaders: []string{
 			echo.HeaderContentType, echo.HeaderAuthorization, "X-CSRF", "Idempotency-Key", "Prefer", "If-None-Match",
 		},
@@ -168,13 +180,23 @@ func (a *API) answerError(err error, c echo.Context) {
 	}
 	announce(h, p.limit.Quota)
 	if p.status() == http.StatusUnauthorized {
-		h.Set(echo.HeaderWWWAuthenticate, `Bearer realm="portico"`)
+		h.Set(echo.HeaderWWWAuthenticate, challengeOf(p))
 	}
 	if c.Request().Method == http.MethodHead {
 		_ = c.NoContent(p.status())
 		return
 	}
-	_ = c.Blob(p.status(), "application/problem+json", append(raw, '\n'))
+	_ = c.Blob(p.status(), "application/problem+json; charset=utf-8", append(raw, '\n'))
+}
+
+// challengeOf says how to be let in (RFC 6750 §3). Where a session is not the
+// point but its login's age, RFC 9470 §3 has the words.
+func challengeOf(p *problem) string {
+	challenge := `Bearer realm="portico"`
+	if p.code == openapi.ProblemCodeRecentLoginRequired {
+		challenge += `, error="insufficient_user_authentication", max_age="` + strconv.Itoa(int(p.maxAge.Seconds())) + `"`
+	}
+	return challenge
 }
 
 // logRefusal logs why a request was refused, once. The answer says less.

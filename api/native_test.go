@@ -3,7 +3,9 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"sync"
 	"testing"
+	"time"
 )
 
 // callbackBody is a POST /callback that hands on the provider's answer.
@@ -105,6 +107,46 @@ func TestNativeCallbacksThatFail(t *testing.T) {
 			app.in(t).post("/callback", test.body).is(test.status, test.code)
 		})
 	}
+	step(t, "a flow from before a rotation whose key has been withdrawn", func(t *testing.T) {
+		app := app.in(t)
+		flow, callback := app.startNative()
+		before, _ := ring(t)
+		kept, _ := ring(t)
+		kept.Replace(w.keys)
+		w.keys.Replace(before)
+		app.post("/callback", callbackBody(t, callback, flow)).is(http.StatusBadRequest, "flow_invalid")
+		w.keys.Replace(kept)
+		w.secrets.keep(app.post("/callback", callbackBody(t, callback, flow)).is(http.StatusOK).json("session_token"))
+	})
+	step(t, "a flow that took too long", func(t *testing.T) {
+		app := app.in(t)
+		flow, callback := app.startNative()
+		w.flows.advance(10*time.Minute + time.Second)
+		defer w.flows.advance(-10*time.Minute - time.Second)
+		app.post("/callback", callbackBody(t, callback, flow)).is(http.StatusBadRequest, "flow_expired")
+	})
+	step(t, "S-02 S-18 ASVS-15.4.2 sixteen answers at once open one session with one token request", func(t *testing.T) {
+		app := app.in(t)
+		flow, callback := app.startNative()
+		asked, before := w.tokenRequests(), w.rows("sessions")
+		answers := make([]answer, 16)
+		var all sync.WaitGroup
+		for i := range answers {
+			r := app.request(http.MethodPost, "/callback", callbackBody(t, callback, flow))
+			all.Go(func() { answers[i] = app.raw(r) })
+		}
+		all.Wait()
+		for _, a := range answers {
+			if a.status == http.StatusOK {
+				w.secrets.keep(a.json("session_token"))
+			} else {
+				a.is(http.StatusConflict, "flow_used")
+			}
+		}
+		if opened, asked := w.rows("sessions")-before, w.tokenRequests()-asked; opened != 1 || asked != 1 {
+			t.Errorf("%d sessions were opened, the provider was asked %d times", opened, asked)
+		}
+	})
 	step(t, "ASVS-2.3.1 the flow works after all that, once", func(t *testing.T) {
 		app := app.in(t)
 		token := app.post("/callback", callbackBody(t, callback, flow)).is(http.StatusOK).json("session_token")
@@ -117,15 +159,10 @@ func TestNativeCallbacksThatFail(t *testing.T) {
 		app.post("/callback", callbackBody(t, change(t, otherCallback, "code", "stolen"), otherFlow)).is(http.StatusBadRequest, "code_refused")
 		app.post("/callback", callbackBody(t, otherCallback, otherFlow)).is(http.StatusConflict, "flow_used")
 	})
-	step(t, "an issuer that is announced and missing", func(t *testing.T) {
+	step(t, "S-03 ASVS-10.2.2 an issuer that is announced and missing", func(t *testing.T) {
 		app := app.in(t)
 		flow, callback := app.startNative()
-		a := app.post("/callback", callbackBody(t, change(t, callback, "iss", ""), flow))
-		if a.status == http.StatusOK {
-			w.secrets.keep(a.json("session_token"))
-		} else {
-			a.is(http.StatusBadRequest, "issuer_mismatch")
-		}
+		app.post("/callback", callbackBody(t, change(t, callback, "iss", ""), flow)).is(http.StatusBadRequest, "issuer_mismatch")
 	})
 	step(t, "a native flow in a browser's cookie", func(t *testing.T) {
 		b := b.in(t)

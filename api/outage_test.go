@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/portico-id/portico/internal/store/storetest"
@@ -49,6 +50,7 @@ type cable struct {
 	mu       sync.Mutex
 	conns    []net.Conn
 	cut      bool
+	answers  atomic.Int64 // still to come until one is lost, and its connection with it
 	running  sync.WaitGroup
 }
 
@@ -99,14 +101,32 @@ func (c *cable) carry(network, address string) {
 			}
 			continue
 		}
-		for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
+		answers := lossy{near, &c.answers}
+		for _, way := range []struct {
+			to   io.Writer
+			from net.Conn
+		}{{answers, far}, {far, near}} {
 			c.running.Go(func() {
-				_, _ = io.Copy(pair[0], pair[1])
-				_ = pair[0].Close()
-				_ = pair[1].Close()
+				_, _ = io.Copy(way.to, way.from)
+				_ = near.Close()
+				_ = far.Close()
 			})
 		}
 	}
+}
+
+// lossy is a connection that loses one of the answers which are written to it.
+type lossy struct {
+	net.Conn
+
+	left *atomic.Int64
+}
+
+func (l lossy) Write(p []byte) (int, error) {
+	if l.left.Add(-1) == 0 {
+		return 0, io.ErrClosedPipe
+	}
+	return l.Conn.Write(p)
 }
 
 func (c *cable) add(conns ...net.Conn) bool {
@@ -187,5 +207,47 @@ func TestADatabaseThatIsClosed(t *testing.T) {
 		b.get("/me").later("unavailable")
 		b.post("/logout", "").later("unavailable")
 		b.post("/signup", `{"email":"new@example.com"}`).later("unavailable")
+	})
+}
+
+// A logout that is answered 200 has happened. One that is not may have happened
+// too: the database did as it was told and could not say so.
+func TestALogoutWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	line, through := lay(t, storetest.Postgres(t))
+	_, b := signedInBrowser(t, options{databaseURL: through})
+	done, gone, there := 0, 0, 0
+	step(t, "ASVS-16.5.3 is not said to have succeeded, whichever answer of the database it is", func(t *testing.T) {
+		b := b.in(t)
+		for nth := range int64(16) {
+			if nth%2 == 0 {
+				b.another().post("/logout", "").is(http.StatusOK) // so that a connection knows the statement
+			}
+			other := b.another()
+			token := header{"Cookie", "portico=" + other.session()}
+			line.answers.Store(1 + nth/2)
+			a := other.raw(other.request(http.MethodPost, "/logout", "", token))
+			line.answers.Store(0)
+			still := other.raw(other.request(http.MethodGet, "/me", "", token))
+			switch {
+			case a.status == http.StatusOK:
+				done++
+				still.unauthorized("session_invalid")
+				continue
+			case still.status == http.StatusOK:
+				there++
+				other.raw(other.request(http.MethodPost, "/logout", "", token)).is(http.StatusOK)
+			default:
+				gone++
+				still.unauthorized("session_invalid")
+			}
+			a.later("unavailable")
+			if a.header.Get("Clear-Site-Data") != "" || len(a.header.Values("Set-Cookie")) != 0 {
+				t.Errorf("the browser is told to forget: %v", a.header)
+			}
+		}
+		if done == 0 || gone == 0 || there == 0 {
+			t.Errorf("%d logouts succeeded, %d happened without an answer, %d did not happen", done, gone, there)
+		}
 	})
 }

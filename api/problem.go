@@ -41,23 +41,29 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeIssuerMismatch:        {400, "The answer comes from another issuer", "Start again at /login."},
 	openapi.ProblemCodeAnswerInvalid:         {400, "The provider's answer is malformed", "Start again at /login."},
 	openapi.ProblemCodeCodeRefused:           {400, "The provider refused the code", "A code can be used once, and soon. Start again at /login."},
+	openapi.ProblemCodeLoginCodeInvalid:      {400, "The code opens nothing", "It lives for a minute and works once, with its verifier. Start again at /login."},
+	openapi.ProblemCodeLogoutTokenInvalid:    {400, "The logout token is not acceptable", "It is not one for this client, too old, or has been used; the log has which."},
 	openapi.ProblemCodeNotAuthenticated:      {401, "Nobody is signed in", "Send the session's cookie or a bearer token, or log in."},
 	openapi.ProblemCodeSessionInvalid:        {401, "The session is not known", "It has been ended, or the token is not one of ours. Log in again."},
 	openapi.ProblemCodeSessionExpired:        {401, "The session has ended", "It was not used for too long, or is too old. Log in again."},
+	openapi.ProblemCodeRecentLoginRequired:   {401, "The login is not recent enough for this", "Log in again, with max_age or prompt=login at /login."},
 	openapi.ProblemCodeCsrfRequired:          {403, "The header X-CSRF: 1 is missing", "Every request that is made by cookie must carry it, GET included."},
 	openapi.ProblemCodeCrossOrigin:           {403, "The request comes from another origin", "Only pages of the configured origins may do this."},
 	openapi.ProblemCodeSignupClosed:          {403, "Nobody can sign up at present", "The operator has closed the sign-up."},
 	openapi.ProblemCodeInvitationRequired:    {403, "An invitation code is needed", "Send the code that you were given as invite_code."},
 	openapi.ProblemCodeInvitationInvalid:     {403, "The invitation code lets nobody in", "It is unknown, used up, expired or for another address."},
 	openapi.ProblemCodeChallengeFailed:       {403, "The challenge has not been solved", "Send the response of a newly solved challenge as challenge_response."},
+	openapi.ProblemCodePrefetchRefused:       {403, "A login is not to be fetched beforehand", "It begins when the user goes there."},
 	openapi.ProblemCodeAccessDenied:          {403, "The provider refused the login", "The user declined, or may not use this application."},
 	openapi.ProblemCodeLoginRequired:         {403, "The user has to take part", "Log in without prompt=none."},
 	openapi.ProblemCodeNotRegistered:         {403, "This user has not signed up", "Sign up first, at POST /signup."},
 	openapi.ProblemCodeUserSuspended:         {403, "The user is suspended", "An administrator has to restore the user."},
 	openapi.ProblemCodeUserNotReady:          {403, "The user may not sign in yet", "The sign-up has not been carried out, or was refused."},
 	openapi.ProblemCodeIdentityMismatch:      {403, "The identity is not the one on record", "The provider now tells other ids of this user than before."},
+	openapi.ProblemCodeLoginTooOld:           {403, "The login is older than is allowed here", "The provider did not ask the user again. Log in with prompt=login."},
 	openapi.ProblemCodeNotFound:              {404, "There is nothing here", "No route has this path."},
 	openapi.ProblemCodeSignupNotFound:        {404, "No sign-up has this receipt", "The receipt is not one of ours."},
+	openapi.ProblemCodeSessionNotFound:       {404, "The user has no such session", "It has ended, or was never this user's."},
 	openapi.ProblemCodeMethodNotAllowed:      {405, "The route does not take this method", "The header Allow lists those that it takes."},
 	openapi.ProblemCodeFlowUsed:              {409, "The flow has been finished already", "A login can be finished once. Start again at /login."},
 	openapi.ProblemCodeIdempotencyKeyInUse:   {409, "A request with this idempotency key is under way", "Wait, or send it again after Retry-After seconds."},
@@ -95,6 +101,11 @@ var causes = []struct {
 	{session.ErrToken, openapi.ProblemCodeSessionInvalid},
 	{session.ErrUnknown, openapi.ProblemCodeSessionInvalid},
 	{session.ErrExpired, openapi.ProblemCodeSessionExpired},
+	{session.ErrCode, openapi.ProblemCodeLoginCodeInvalid},
+	{session.ErrLoginTooOld, openapi.ProblemCodeLoginTooOld},
+	{session.ErrLogoutReplayed, openapi.ProblemCodeLogoutTokenInvalid},
+	{login.ErrLogoutToken, openapi.ProblemCodeLogoutTokenInvalid},
+	{login.ErrAuthTooOld, openapi.ProblemCodeLoginTooOld},
 	{directory.ErrNotRegistered, openapi.ProblemCodeNotRegistered},
 	{directory.ErrSuspended, openapi.ProblemCodeUserSuspended},
 	{directory.ErrNotReady, openapi.ProblemCodeUserNotReady},
@@ -122,6 +133,7 @@ type problem struct {
 	fields     []openapi.FieldError
 	retryAfter time.Duration
 	limit      ratelimit.Decision // where one refused
+	maxAge     time.Duration      // of a login that would do
 	cause      error              // for the log; never in the answer
 }
 

@@ -262,7 +262,7 @@ func from(addresses ...string) header {
 
 func hourly(count int) ratelimit.Limit { return ratelimit.Limit{Count: count, Per: time.Hour} }
 
-func TestWhoAsksTooOften(t *testing.T) {
+func TestBBA24_ASVS_2_3_2_ASVS_6_3_1_WhoAsksTooOften(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, options{databaseURL: databaseURL, limits: ratelimit.Limits{Client: hourly(3)}})
@@ -305,7 +305,7 @@ func TestWhoAsksTooOften(t *testing.T) {
 	})
 }
 
-func TestWishesForTheMailAreLimitedToo(t *testing.T) {
+func TestASVS_2_3_2_WishesForTheMailAreLimitedToo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, options{limits: ratelimit.Limits{Client: hourly(2)}})
 	w.clock.stop()

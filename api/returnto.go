@@ -55,6 +55,12 @@ func ambiguous(r rune) bool {
 	return r <= ' ' || r == '\\' || r == 0x7f || r == utf8.RuneError
 }
 
+// queryEscape writes a value as the query of any address may carry it.
+func queryEscape(value string) string {
+	// A "+" for a space is the form's way, which apps' own parsers may not know.
+	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+}
+
 // escapeNonASCII writes a query as a header may carry it (RFC 3986 §2.1);
 // net/url does so with paths and fragments by itself.
 func escapeNonASCII(query string) string {

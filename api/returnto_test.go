@@ -177,7 +177,7 @@ func TestReturnTargets(t *testing.T) {
 	})
 }
 
-func FuzzReturnTo(f *testing.F) {
+func FuzzS01ReturnTo(f *testing.F) {
 	for wish := range accepted {
 		f.Add(wish)
 	}

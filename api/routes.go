@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/labstack/echo/v4"
@@ -15,6 +17,9 @@ type route struct {
 	path   string // as the contract writes it
 	guard  guard
 	body   bool // takes a JSON body
+	// knows says that the handler asks nobody: who is calling is all that it
+	// needs, so that no clock has to run for it.
+	knows bool
 	// answers are the statuses of success, and problems the codes that are
 	// this route's own; those of its guard and body come with them.
 	answers  []int
@@ -55,14 +60,16 @@ func (a *API) routes() []route {
 			method: http.MethodGet, path: "/login", guard: anyone, handle: a.startLogin,
 			answers: []int{http.StatusSeeOther},
 			problems: []code{
-				openapi.ProblemCodeInvalidQuery, openapi.ProblemCodeCrossOrigin,
-				openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
+				openapi.ProblemCodeInvalidQuery, openapi.ProblemCodeCrossOrigin, openapi.ProblemCodePrefetchRefused,
+				openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
 			},
 		},
 		{
 			method: http.MethodPost, path: "/login", guard: anyone, body: true, handle: a.startLoginByCode,
-			answers:  []int{http.StatusOK},
-			problems: []code{openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable},
+			answers: []int{http.StatusOK},
+			problems: []code{
+				openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
+			},
 		},
 		{
 			method: http.MethodGet, path: "/callback", guard: anyone, handle: a.finishLogin,
@@ -79,17 +86,50 @@ func (a *API) routes() []route {
 				openapi.ProblemCodeFlowUsed, openapi.ProblemCodeStateMismatch, openapi.ProblemCodeIssuerMismatch,
 				openapi.ProblemCodeAnswerInvalid, openapi.ProblemCodeCodeRefused, openapi.ProblemCodeIdentityRejected,
 				openapi.ProblemCodeProviderError, openapi.ProblemCodeNotRegistered, openapi.ProblemCodeUserSuspended,
-				openapi.ProblemCodeUserNotReady, openapi.ProblemCodeIdentityMismatch,
+				openapi.ProblemCodeUserNotReady, openapi.ProblemCodeIdentityMismatch, openapi.ProblemCodeLoginTooOld,
 				openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
 			},
 		},
 		{
-			method: http.MethodGet, path: "/me", guard: signedIn, handle: a.getMe,
+			method: http.MethodPost, path: "/sessions", guard: anyone, body: true, handle: a.redeemCode,
+			answers: []int{http.StatusCreated},
+			problems: []code{
+				openapi.ProblemCodeLoginCodeInvalid, openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeUnavailable,
+			},
+		},
+		{
+			method: http.MethodGet, path: "/me", guard: signedIn, knows: true, handle: a.getMe,
 			answers: []int{http.StatusOK},
 		},
 		{
-			method: http.MethodPost, path: "/logout", guard: signedIn, handle: a.logOut,
+			method: http.MethodGet, path: "/me/sessions", guard: signedIn, handle: a.listSessions,
 			answers: []int{http.StatusOK},
+		},
+		{
+			method: http.MethodDelete, path: "/me/sessions", guard: signedInRecently, handle: a.endOtherSessions,
+			answers: []int{http.StatusNoContent},
+		},
+		{
+			method: http.MethodDelete, path: "/me/sessions/{session_id}", guard: signedInRecently, handle: a.endSession,
+			answers:  []int{http.StatusNoContent},
+			problems: []code{openapi.ProblemCodeSessionNotFound},
+		},
+		{
+			method: http.MethodPost, path: "/logout", guard: signedIn, handle: a.logOut,
+			answers:  []int{http.StatusOK},
+			problems: []code{openapi.ProblemCodeInvalidQuery},
+		},
+		{
+			method: http.MethodGet, path: "/logout/callback", guard: anyone, handle: a.finishLogout,
+			answers: []int{http.StatusSeeOther},
+		},
+		{
+			method: http.MethodPost, path: "/backchannel-logout", guard: bySignedToken, handle: a.logOutByProvider,
+			answers: []int{http.StatusOK},
+			problems: []code{
+				openapi.ProblemCodeLogoutTokenInvalid, openapi.ProblemCodeNotFound, openapi.ProblemCodeBodyTooLarge,
+				openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
+			},
 		},
 	}
 }
@@ -97,14 +137,18 @@ func (a *API) routes() []route {
 // codes returns every problem that the route may answer with.
 func (r route) codes() []code {
 	codes := append([]code{openapi.ProblemCodeInternalError}, r.problems...)
-	if r.guard == signedIn {
+	switch {
+	case r.guard.needsSession():
 		codes = append(
 			codes,
 			openapi.ProblemCodeCredentialsConflict, openapi.ProblemCodeNotAuthenticated,
 			openapi.ProblemCodeSessionInvalid, openapi.ProblemCodeSessionExpired,
 			openapi.ProblemCodeCsrfRequired, openapi.ProblemCodeCrossOrigin, openapi.ProblemCodeUnavailable,
 		)
-	} else if r.method != http.MethodGet {
+		if r.guard == signedInRecently {
+			codes = append(codes, openapi.ProblemCodeRecentLoginRequired)
+		}
+	case r.guard == anyone && r.method != http.MethodGet:
 		codes = append(codes, openapi.ProblemCodeCrossOrigin)
 	}
 	if r.body {
@@ -129,12 +173,24 @@ type call struct {
 // answer encodes body before anything of the answer is written, so that what
 // cannot be encoded is a clean 500.
 func (c *call) answer(status int, body any) error {
-	raw, err := json.Marshal(body)
-	if err != nil {
+	buffer, ok := buffers.Get().(*bytes.Buffer)
+	if !ok {
+		buffer = &bytes.Buffer{}
+	}
+	defer buffers.Put(buffer)
+	buffer.Reset()
+	if err := json.MarshalWrite(buffer, body); err != nil {
 		return err
 	}
-	return c.Blob(status, "application/json; charset=utf-8", append(raw, '\n'))
+	buffer.WriteByte('\n')
+	return c.Blob(status, "application/json; charset=utf-8", buffer.Bytes())
 }
+
+// buffers are what answers are encoded in. What they are written to copies
+// them.
+//
+//nolint:gochecknoglobals // memory to use again
+var buffers sync.Pool
 
 // seeOther redirects with a GET whatever the method was (RFC 9700 §4.12).
 func (c *call) seeOther(target string) error {

@@ -75,7 +75,7 @@ func (s *secrets) answered(response *http.Response, body []byte) {
 // codes that it is shown.
 func (s *secrets) overhear(provider http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/v2/oauth2/token" {
+		if !strings.HasSuffix(r.URL.Path, "/token") {
 			provider.ServeHTTP(w, r)
 			return
 		}

@@ -26,6 +26,8 @@ import (
 	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/keyring"
 	"github.com/portico-id/portico/internal/login"
+	"github.com/portico-id/portico/internal/login/hostile"
+	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/ratelimit"
@@ -41,6 +43,9 @@ const (
 	apiToken     = "canary-api-token-6f1d2c3b"
 	idle         = 30 * time.Minute
 	absolute     = 24 * time.Hour
+	recentLogin  = 15 * time.Minute
+	// nativeRedirect is where a native app's logins end.
+	nativeRedirect = "com.example.app:/signed-in"
 )
 
 // clock is a time that a test moves.
@@ -97,6 +102,11 @@ type options struct {
 	noProvider  bool                            // the provider has not been discovered
 	provider    func(http.Handler) http.Handler // stands before the simulator
 	queue       bool                            // sign-ups are carried out by themselves
+	hostile     bool                            // logins go to a hostile provider, not to the simulator
+
+	sessions func(*session.Service) // changes what is usual of sessions
+	serve    func(*api.Config)      // changes what is usual of the API
+	login    func(*login.Config)    // changes what is usual of logins
 
 	limits    ratelimit.Limits
 	policy    *directory.Policy
@@ -112,13 +122,21 @@ type world struct {
 	sim     *simulator.Simulator
 	db      *store.DB
 	store   *store.Store
-	clock   *clock // of sessions
-	flows   *clock // of logins: the provider's tokens are of the machine's time
+	hostile *hostile.Provider // nil unless the options say so
+	clock   *clock            // of sessions
+	flows   *clock            // of logins: the provider's tokens are of the machine's time
 	jobs    *jobs
 	carry   *provision.Service
 	signups *signup.Service
 	secrets *secrets
 	log     *lines
+
+	// What another replica is made of.
+	databaseURL string
+	keys        *keyring.Ring
+	rp          login.Config
+	sessions    *session.Service
+	config      api.Config
 }
 
 func newWorld(t *testing.T, o options) *world {
@@ -126,7 +144,7 @@ func newWorld(t *testing.T, o options) *world {
 	if o.databaseURL == "" {
 		o.databaseURL = copyOfSQLite(t)
 	}
-	w := &world{t: t, clock: &clock{}, flows: &clock{}, secrets: &secrets{}, log: &lines{}}
+	w := &world{t: t, clock: &clock{}, flows: &clock{}, secrets: &secrets{}, log: &lines{}, databaseURL: o.databaseURL}
 	w.db = storetest.Open(t, o.databaseURL)
 	w.server = httptest.NewUnstartedServer(nil)
 	scheme := "http://"
@@ -135,18 +153,38 @@ func newWorld(t *testing.T, o options) *world {
 	}
 	w.url = scheme + w.server.Listener.Addr().String()
 	simURL := w.startSimulator(o)
+	if o.hostile {
+		w.startHostile()
+	}
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.signUps(o, beyond(t, simURL), log)
-	served, err := api.New(api.Config{
+	sessions := &session.Service{
+		Store: w.store, Idle: idle, Absolute: absolute, RecentLogin: recentLogin, Now: w.clock.now, Log: log,
+	}
+	if o.sessions != nil {
+		o.sessions(sessions)
+	}
+	redirects, err := nativeapp.ParseRedirects([]string{nativeRedirect, "https://app.example/native", "http://127.0.0.1/native"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := api.Config{
 		PublicURL: w.url, FrontendOrigins: []string{appOrigin}, DefaultReturnTo: appOrigin + "/home",
 		InsecureLocalhost: !o.secure, TrustedProxies: o.proxies,
-		Signups: w.signups,
-		Login:   w.relyingParty(simURL, o.noProvider, log),
-		Sessions: &session.Service{
-			Store: w.store, Idle: idle, Absolute: absolute, Now: w.clock.now, Log: log,
-		},
-		Now: w.flows.now, Log: log,
-	})
+		NativeRedirects: redirects,
+		Signups:         w.signups,
+		Login:           w.relyingParty(simURL, o, log),
+		Sessions:        sessions,
+		Now:             w.flows.now, Log: log,
+	}
+	if !o.limits.Off() {
+		config.Limits = &ratelimit.Limiter{Store: w.store, Limits: o.limits, Now: w.clock.now}
+	}
+	if o.serve != nil {
+		o.serve(&config)
+	}
+	w.sessions, w.config = sessions, config
+	served, err := api.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +309,7 @@ func (w *world) startSimulator(o options) (url string) {
 	return url
 }
 
-func (w *world) relyingParty(simURL string, undiscovered bool, log *slog.Logger) *login.RelyingParty {
+func (w *world) relyingParty(simURL string, o options, log *slog.Logger) *login.RelyingParty {
 	var raw [32]byte
 	_, _ = rand.Read(raw[:])
 	keys, err := keyring.Parse(base64.StdEncoding.EncodeToString(raw[:]))
@@ -280,15 +318,25 @@ func (w *world) relyingParty(simURL string, undiscovered bool, log *slog.Logger)
 	}
 	transport := &http.Transport{}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	rp, err := login.New(login.Config{
-		Issuer: simURL + "/v2", ClientID: "portico", ClientSecret: clientSecret, ClientAuth: login.AuthBasic,
-		RedirectURI: w.url + "/callback", ExternalIDClaim: "external_id", InternalIDClaim: "id", RequireNonce: true,
+	config := login.Config{
+		Issuer: simURL + "/v2", ClientID: "portico", ClientAuth: login.AuthBasic,
+		ClientSecret: func() (login.Secret, error) { return clientSecret, nil },
+		RedirectURI:  w.url + "/callback", ExternalIDClaim: "external_id", InternalIDClaim: "id", RequireNonce: true,
 		Keys: keys, Flows: w.store, Now: w.flows.now, Logger: log, Transport: transport,
-	})
+	}
+	if w.hostile != nil {
+		config.Issuer, config.ClientID = w.hostile.Issuer, hostile.ClientID
+		config.ClientSecret = func() (login.Secret, error) { return hostile.ClientSecret, nil }
+	}
+	if o.login != nil {
+		o.login(&config)
+	}
+	w.keys, w.rp = keys, config
+	rp, err := login.New(config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if undiscovered {
+	if o.noProvider {
 		return rp
 	}
 	if _, err := rp.Discover(w.t.Context()); err != nil {

@@ -27,27 +27,31 @@ func (e ClientKind) Valid() bool {
 
 // Defines values for FieldErrorCode.
 const (
-	FieldErrorCodeDuplicateName    FieldErrorCode = "duplicate_name"
-	FieldErrorCodeEmailDisposable  FieldErrorCode = "email_disposable"
-	FieldErrorCodeEmailNotAdmitted FieldErrorCode = "email_not_admitted"
-	FieldErrorCodeEmailTagged      FieldErrorCode = "email_tagged"
-	FieldErrorCodeInvalidEmail     FieldErrorCode = "invalid_email"
-	FieldErrorCodeInvalidUTF8      FieldErrorCode = "invalid_utf8"
-	FieldErrorCodeInvalidValue     FieldErrorCode = "invalid_value"
-	FieldErrorCodeNulCharacter     FieldErrorCode = "nul_character"
-	FieldErrorCodeRepeated         FieldErrorCode = "repeated"
-	FieldErrorCodeRequired         FieldErrorCode = "required"
-	FieldErrorCodeReturnToRefused  FieldErrorCode = "return_to_refused"
-	FieldErrorCodeSyntax           FieldErrorCode = "syntax"
-	FieldErrorCodeTooLong          FieldErrorCode = "too_long"
-	FieldErrorCodeTrailingData     FieldErrorCode = "trailing_data"
-	FieldErrorCodeUnknownName      FieldErrorCode = "unknown_name"
-	FieldErrorCodeWrongType        FieldErrorCode = "wrong_type"
+	FieldErrorCodeCodeChallengeInvalid FieldErrorCode = "code_challenge_invalid"
+	FieldErrorCodeDuplicateName        FieldErrorCode = "duplicate_name"
+	FieldErrorCodeEmailDisposable      FieldErrorCode = "email_disposable"
+	FieldErrorCodeEmailNotAdmitted     FieldErrorCode = "email_not_admitted"
+	FieldErrorCodeEmailTagged          FieldErrorCode = "email_tagged"
+	FieldErrorCodeInvalidEmail         FieldErrorCode = "invalid_email"
+	FieldErrorCodeInvalidUTF8          FieldErrorCode = "invalid_utf8"
+	FieldErrorCodeInvalidValue         FieldErrorCode = "invalid_value"
+	FieldErrorCodeNulCharacter         FieldErrorCode = "nul_character"
+	FieldErrorCodeRedirectURIRefused   FieldErrorCode = "redirect_uri_refused"
+	FieldErrorCodeRepeated             FieldErrorCode = "repeated"
+	FieldErrorCodeRequired             FieldErrorCode = "required"
+	FieldErrorCodeReturnToRefused      FieldErrorCode = "return_to_refused"
+	FieldErrorCodeSyntax               FieldErrorCode = "syntax"
+	FieldErrorCodeTooLong              FieldErrorCode = "too_long"
+	FieldErrorCodeTrailingData         FieldErrorCode = "trailing_data"
+	FieldErrorCodeUnknownName          FieldErrorCode = "unknown_name"
+	FieldErrorCodeWrongType            FieldErrorCode = "wrong_type"
 )
 
 // Valid indicates whether the value is a known member of the FieldErrorCode enum.
 func (e FieldErrorCode) Valid() bool {
 	switch e {
+	case FieldErrorCodeCodeChallengeInvalid:
+		return true
 	case FieldErrorCodeDuplicateName:
 		return true
 	case FieldErrorCodeEmailDisposable:
@@ -63,6 +67,8 @@ func (e FieldErrorCode) Valid() bool {
 	case FieldErrorCodeInvalidValue:
 		return true
 	case FieldErrorCodeNulCharacter:
+		return true
+	case FieldErrorCodeRedirectURIRefused:
 		return true
 	case FieldErrorCodeRepeated:
 		return true
@@ -111,16 +117,22 @@ const (
 	ProblemCodeInvitationInvalid     ProblemCode = "invitation_invalid"
 	ProblemCodeInvitationRequired    ProblemCode = "invitation_required"
 	ProblemCodeIssuerMismatch        ProblemCode = "issuer_mismatch"
+	ProblemCodeLoginCodeInvalid      ProblemCode = "login_code_invalid"
 	ProblemCodeLoginRequired         ProblemCode = "login_required"
+	ProblemCodeLoginTooOld           ProblemCode = "login_too_old"
+	ProblemCodeLogoutTokenInvalid    ProblemCode = "logout_token_invalid"
 	ProblemCodeMalformedBody         ProblemCode = "malformed_body"
 	ProblemCodeMethodNotAllowed      ProblemCode = "method_not_allowed"
 	ProblemCodeNotAuthenticated      ProblemCode = "not_authenticated"
 	ProblemCodeNotFound              ProblemCode = "not_found"
 	ProblemCodeNotRegistered         ProblemCode = "not_registered"
+	ProblemCodePrefetchRefused       ProblemCode = "prefetch_refused"
 	ProblemCodeProviderError         ProblemCode = "provider_error"
 	ProblemCodeProviderUnavailable   ProblemCode = "provider_unavailable"
+	ProblemCodeRecentLoginRequired   ProblemCode = "recent_login_required"
 	ProblemCodeSessionExpired        ProblemCode = "session_expired"
 	ProblemCodeSessionInvalid        ProblemCode = "session_invalid"
+	ProblemCodeSessionNotFound       ProblemCode = "session_not_found"
 	ProblemCodeSignupClosed          ProblemCode = "signup_closed"
 	ProblemCodeSignupNotFound        ProblemCode = "signup_not_found"
 	ProblemCodeSignupNotInvited      ProblemCode = "signup_not_invited"
@@ -183,7 +195,13 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeIssuerMismatch:
 		return true
+	case ProblemCodeLoginCodeInvalid:
+		return true
 	case ProblemCodeLoginRequired:
+		return true
+	case ProblemCodeLoginTooOld:
+		return true
+	case ProblemCodeLogoutTokenInvalid:
 		return true
 	case ProblemCodeMalformedBody:
 		return true
@@ -195,13 +213,19 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotRegistered:
 		return true
+	case ProblemCodePrefetchRefused:
+		return true
 	case ProblemCodeProviderError:
 		return true
 	case ProblemCodeProviderUnavailable:
 		return true
+	case ProblemCodeRecentLoginRequired:
+		return true
 	case ProblemCodeSessionExpired:
 		return true
 	case ProblemCodeSessionInvalid:
+		return true
+	case ProblemCodeSessionNotFound:
 		return true
 	case ProblemCodeSignupClosed:
 		return true
@@ -220,6 +244,30 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeUserNotReady:
 		return true
 	case ProblemCodeUserSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Prompt.
+const (
+	PromptConsent       Prompt = "consent"
+	PromptLogin         Prompt = "login"
+	PromptNone          Prompt = "none"
+	PromptSelectAccount Prompt = "select_account"
+)
+
+// Valid indicates whether the value is a known member of the Prompt enum.
+func (e Prompt) Valid() bool {
+	switch e {
+	case PromptConsent:
+		return true
+	case PromptLogin:
+		return true
+	case PromptNone:
+		return true
+	case PromptSelectAccount:
 		return true
 	default:
 		return false
@@ -310,24 +358,15 @@ func (e UserStatus) Valid() bool {
 	}
 }
 
-// Defines values for StartLoginParamsPrompt.
+// Defines values for StartLoginParamsCodeChallengeMethod.
 const (
-	StartLoginParamsPromptConsent       StartLoginParamsPrompt = "consent"
-	StartLoginParamsPromptLogin         StartLoginParamsPrompt = "login"
-	StartLoginParamsPromptNone          StartLoginParamsPrompt = "none"
-	StartLoginParamsPromptSelectAccount StartLoginParamsPrompt = "select_account"
+	StartLoginParamsCodeChallengeMethodS256 StartLoginParamsCodeChallengeMethod = "S256"
 )
 
-// Valid indicates whether the value is a known member of the StartLoginParamsPrompt enum.
-func (e StartLoginParamsPrompt) Valid() bool {
+// Valid indicates whether the value is a known member of the StartLoginParamsCodeChallengeMethod enum.
+func (e StartLoginParamsCodeChallengeMethod) Valid() bool {
 	switch e {
-	case StartLoginParamsPromptConsent:
-		return true
-	case StartLoginParamsPromptLogin:
-		return true
-	case StartLoginParamsPromptNone:
-		return true
-	case StartLoginParamsPromptSelectAccount:
+	case StartLoginParamsCodeChallengeMethodS256:
 		return true
 	default:
 		return false
@@ -352,6 +391,15 @@ type CallbackRequest struct {
 // ClientKind How the session will be carried, by cookie (`browser`) or as a bearer token (`native`).
 type ClientKind string
 
+// CodeRequest defines model for CodeRequest.
+type CodeRequest struct {
+	// Code As the redirect to the app carried it.
+	Code string `json:"code" validate:"required,max=128"`
+
+	// CodeVerifier What the login's `code_challenge` was made of (RFC 7636 §4.1).
+	CodeVerifier string `json:"code_verifier" validate:"required,min=43,max=128"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Pointer A JSON Pointer (RFC 6901) into the body; for a query parameter, its name after a `?`.
@@ -374,20 +422,44 @@ type LoginRequest struct {
 	// Client How the session will be carried, by cookie (`browser`) or as a bearer token (`native`).
 	Client ClientKind `json:"client" validate:"required,oneof=browser native"`
 
+	// CodeChallenge As in `GET /login`.
+	CodeChallenge string `json:"code_challenge,omitempty" validate:"omitempty,max=43"`
+
+	// LoginHint As in `GET /login`.
+	LoginHint string `json:"login_hint,omitempty" validate:"omitempty,max=254"`
+
+	// MaxAge As in `GET /login`.
+	MaxAge *int `json:"max_age,omitempty" validate:"omitempty,min=0,max=31536000"`
+
+	// Prompt Whether the user has to take part (OpenID Connect Core §3.1.2.1).
+	Prompt Prompt `json:"prompt,omitempty" validate:"omitempty,oneof=none login consent select_account"`
+
+	// RedirectURI As in `GET /login`, for a native app that goes through the system's browser.
+	RedirectURI string `json:"redirect_uri,omitempty" validate:"omitempty,max=512"`
+
 	// ReturnTo As in `GET /login`. A native app gets it back unused.
 	ReturnTo string `json:"return_to,omitempty" validate:"omitempty,max=2048"`
+
+	// State As in `GET /login`.
+	State string `json:"state,omitempty" validate:"omitempty,max=256"`
 }
 
 // LoginStarted defines model for LoginStarted.
 type LoginStarted struct {
-	// AuthorizationURL The provider's page. Open it in the system's browser or hand it to the SDK.
+	// AuthorizationURL The page to open, in the browser or the system's browser, or by the SDK.
 	AuthorizationURL string `json:"authorization_url"`
 
-	// Flow Send it back with the provider's answer. Opaque.
-	Flow string `json:"flow"`
+	// Flow Send it back with the provider's answer. Opaque. Absent in a login through the system's browser.
+	Flow string `json:"flow,omitempty"`
 
-	// ExpiresAt After this time the flow is worth nothing.
+	// ExpiresAt After this time the flow, or the address, is not to be used any more.
 	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// LogoutNotice defines model for LogoutNotice.
+type LogoutNotice struct {
+	// LogoutToken A logout token (OpenID Connect Back-Channel Logout 1.0 §2.4).
+	LogoutToken string `json:"logout_token"`
 }
 
 // Me defines model for Me.
@@ -431,14 +503,20 @@ type Problem struct {
 // ProblemCode What went wrong, for code to branch on. Stable.
 type ProblemCode string
 
+// Prompt Whether the user has to take part (OpenID Connect Core §3.1.2.1).
+type Prompt string
+
 // Session defines model for Session.
 type Session struct {
 	// ID The session's id. It names the session and opens nothing.
 	ID string `json:"id"`
 
 	// Client How the session will be carried, by cookie (`browser`) or as a bearer token (`native`).
-	Client    ClientKind `json:"client"`
-	CreatedAt time.Time  `json:"created_at"`
+	Client ClientKind `json:"client"`
+
+	// Current Whether this session is the one that asks.
+	Current   bool      `json:"current"`
+	CreatedAt time.Time `json:"created_at"`
 
 	// LastSeenAt Written in batches, so it may be some seconds behind.
 	LastSeenAt time.Time `json:"last_seen_at"`
@@ -448,6 +526,30 @@ type Session struct {
 
 	// ExpiresAt When the session ends in any case.
 	ExpiresAt time.Time `json:"expires_at"`
+
+	// AuthTime When the user proved to the provider who they are (OpenID Connect
+	// Core §2): the login's time where the provider does not say.
+	AuthTime time.Time `json:"auth_time"`
+
+	// RecentLoginUntil Until when the login counts as recent, for what asks for one.
+	RecentLoginUntil time.Time `json:"recent_login_until"`
+
+	// Acr How strongly the user was authenticated, in the provider's words, where it says.
+	Acr string `json:"acr,omitempty"`
+
+	// Amr By which methods (RFC 8176), where the provider says.
+	Amr []string `json:"amr,omitempty"`
+
+	// Device The `User-Agent` at the login, cut to 256 bytes. It proves nothing.
+	Device string `json:"device"`
+
+	// Address The network address at the login.
+	Address string `json:"address"`
+}
+
+// SessionList defines model for SessionList.
+type SessionList struct {
+	Sessions []Session `json:"sessions"`
 }
 
 // SignedIn defines model for SignedIn.
@@ -587,6 +689,12 @@ type MalformedBody = Problem
 // at a flow's return target.
 type NotAuthenticated = Problem
 
+// NotRecentlyAuthenticated An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type NotRecentlyAuthenticated = Problem
+
 // ProviderUnavailable An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
 // route; `access_denied` and `login_required` appear only as `?error=`
@@ -644,12 +752,47 @@ type StartLoginParams struct {
 	// LoginHint Whom the user claims to be, handed to the provider (OpenID Connect Core §3.1.2.1).
 	LoginHint string `form:"login_hint,omitempty" json:"login_hint,omitempty"`
 
-	// Prompt Handed to the provider (OpenID Connect Core §3.1.2.1).
-	Prompt StartLoginParamsPrompt `form:"prompt,omitempty" json:"prompt,omitempty"`
+	// Prompt Handed to the provider where it takes that value (OpenID Connect Core §3.1.2.1).
+	Prompt Prompt `form:"prompt,omitempty" json:"prompt,omitempty"`
+
+	// MaxAge How many seconds ago the user may have proved to the provider who
+	// they are. Where that is longer ago the provider asks again, or the
+	// login ends with `login_too_old`. This is how an app answers
+	// `recent_login_required`.
+	MaxAge int `form:"max_age,omitempty" json:"max_age,omitempty"`
+
+	// Client Who wants the session. `native` needs `redirect_uri` and `code_challenge` and takes no `return_to`.
+	Client ClientKind `form:"client,omitempty" json:"client,omitempty"`
+
+	// RedirectURI Where a native app takes the browser back: an address that the
+	// operator has configured, to the letter. Only the port of a loopback
+	// address may differ (RFC 8252 §7.3).
+	RedirectURI string `form:"redirect_uri,omitempty" json:"redirect_uri,omitempty"`
+
+	// CodeChallenge The native app's challenge, by S256 (RFC 7636 §4.2).
+	CodeChallenge string `form:"code_challenge,omitempty" json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Only `S256`, which is the default.
+	CodeChallengeMethod StartLoginParamsCodeChallengeMethod `form:"code_challenge_method,omitempty" json:"code_challenge_method,omitempty"`
+
+	// State The native app's own, handed back with the redirect.
+	State string `form:"state,omitempty" json:"state,omitempty"`
 }
 
-// StartLoginParamsPrompt defines parameters for StartLogin.
-type StartLoginParamsPrompt string
+// StartLoginParamsCodeChallengeMethod defines parameters for StartLogin.
+type StartLoginParamsCodeChallengeMethod string
+
+// LogOutParams defines parameters for LogOut.
+type LogOutParams struct {
+	// ReturnTo Where the provider's logout page leads in the end, as in `GET /login`.
+	ReturnTo string `form:"return_to,omitempty" json:"return_to,omitempty"`
+}
+
+// FinishLogoutParams defines parameters for FinishLogout.
+type FinishLogoutParams struct {
+	// State As `logout_url` sent it. Without one that is ours the default return target is meant.
+	State string `form:"state,omitempty" json:"state,omitempty"`
+}
 
 // SignUpParams defines parameters for SignUp.
 type SignUpParams struct {
@@ -674,11 +817,17 @@ type GetSignupParams struct {
 	IfNoneMatch string `json:"If-None-Match,omitempty"`
 }
 
+// LogOutByProviderFormdataRequestBody defines body for LogOutByProvider for application/x-www-form-urlencoded ContentType.
+type LogOutByProviderFormdataRequestBody = LogoutNotice
+
 // FinishLoginByCodeJSONRequestBody defines body for FinishLoginByCode for application/json ContentType.
 type FinishLoginByCodeJSONRequestBody = CallbackRequest
 
 // StartLoginByCodeJSONRequestBody defines body for StartLoginByCode for application/json ContentType.
 type StartLoginByCodeJSONRequestBody = LoginRequest
+
+// RedeemCodeJSONRequestBody defines body for RedeemCode for application/json ContentType.
+type RedeemCodeJSONRequestBody = CodeRequest
 
 // SignUpJSONRequestBody defines body for SignUp for application/json ContentType.
 type SignUpJSONRequestBody = SignupRequest
