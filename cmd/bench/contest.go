@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// contest is one thing that is measured: programs that do the same work, and
+// how much more of it in the same time ours must do.
+type contest struct {
+	name        string
+	contestants []contestant
+	// connections are how many keep-alive connections ask at once, one column
+	// of the table each.
+	connections []int
+	// targets are the least ratios of ours to the best baseline, by
+	// connections.
+	targets map[int]float64
+	// requests are what is asked, in turns, where there are so many sessions.
+	requests func(sessions int) []request
+}
+
+// role is what a contestant is there for.
+type role int
+
+const (
+	bystander role = iota // tells what there is to reach
+	baseline              // ours is compared with the best of these
+	ours
+)
+
+// contestant is one program.
+type contestant struct {
+	id    string // for the command line and file names
+	title string
+	role  role
+	// serve serves until ctx ends, and says where as soon as it does.
+	serve func(ctx context.Context, s setting, ready func(address string)) error
+}
+
+// setting is what contestants are told.
+type setting struct {
+	DatabaseURL string
+	Profile     string // how its files are called but for their ends, or empty
+}
+
+// request is one request and what its answer must contain, which shows that it
+// is the answer to this one and no other.
+type request struct {
+	Raw  []byte
+	Want []byte
+}
+
+// contests are all that is measured.
+func contests() []contest { return []contest{meContest()} }
+
+// contestantWith returns the contestant with this id.
+func contestantWith(id string) (contestant, error) {
+	for _, c := range contests() {
+		for _, candidate := range c.contestants {
+			if candidate.id == id {
+				return candidate, nil
+			}
+		}
+	}
+	return contestant{}, fmt.Errorf("there is no contestant %q", id)
+}

@@ -1,0 +1,30 @@
+// Command bench measures what Portico costs, against programs that do the same
+// work by hand, on this machine and in one run:
+//
+//	go run ./cmd/bench -rounds 5 -seconds 2
+//
+// Numbers of requests a second say little beyond the machine and the hour.
+// Ratios do: all contestants are measured in turns, round after round, so that
+// whatever else the machine does hurts all of them alike, and the median counts.
+//
+//	GET /me   a fixed answer by Echo, Echo + pgx with one query a request, Portico
+//
+// Each contestant is a process of its own, and so is the load generator: none
+// shares a scheduler or a heap with another. Portico is the program itself,
+// with everything that it does for a request, its access log included, which is
+// formatted and thrown away. The database is a private Postgres, or the one
+// that PORTICO_TEST_DATABASE_URL names.
+//
+//	contest.go       what a contest and a contestant are; the list of contests
+//	me.go            GET /me
+//	fixed.go         …by an Echo handler that knows its answer
+//	handwritten.go   …by Echo + pgx
+//	portico.go       Portico, for whatever is asked
+//	run.go           rounds
+//	database.go      the database and its rows
+//	process.go       contestants and the load generator as processes
+//	load.go          the load generator
+//	report.go        medians, ratios, the table
+//
+// It refuses to explain: -profile writes profiles of each contestant.
+package main

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+)
+
+// cell is one contestant at one number of connections.
+type cell struct {
+	contestant  string
+	connections int
+}
+
+// measure runs every contest. It returns errTooSlow if that was to be checked.
+func measure(ctx context.Context, o options, out io.Writer) (err error) {
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o750); err != nil {
+			return err
+		}
+	}
+	db, err := newDatabase(ctx, o.sessions)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.close(ctx)) }()
+	fmt.Fprintf(out, "%d cores, %d sessions, medians of %d rounds of %g s; Portico formats its access log and throws it away\n",
+		runtime.NumCPU(), o.sessions, o.rounds, o.seconds)
+	slow := false
+	for _, c := range contests() {
+		if len(o.connections) > 0 {
+			c.connections = o.connections
+		}
+		results, err := c.run(ctx, o, db.url)
+		if err != nil {
+			return err
+		}
+		t := table{contest: c, results: results}
+		t.print(out)
+		slow = slow || t.tooSlow()
+	}
+	if o.check && slow {
+		return errTooSlow
+	}
+	return nil
+}
+
+// run starts all contestants and measures them in turns.
+func (c contest) run(ctx context.Context, o options, databaseURL string) (results map[cell][]result, err error) {
+	var running []*process
+	defer func() {
+		for _, p := range running {
+			err = errors.Join(err, p.stop())
+		}
+	}()
+	for _, contestant := range c.contestants {
+		p, err := start(ctx, contestant, setting{DatabaseURL: databaseURL}, o.profile)
+		if err != nil {
+			return nil, err
+		}
+		running = append(running, p)
+	}
+	requests := c.requests(o.sessions)
+	results = make(map[cell][]result)
+	for range o.rounds {
+		for _, connections := range c.connections {
+			for _, p := range running {
+				r, err := load(ctx, order{
+					Address: p.address, Connections: connections, Requests: p.asked(requests),
+					Duration: time.Duration(o.seconds * float64(time.Second)),
+				})
+				if err != nil {
+					return nil, fmt.Errorf("%s at %d connections: %w", p.title, connections, err)
+				}
+				at := cell{p.id, connections}
+				results[at] = append(results[at], r)
+			}
+		}
+	}
+	return results, nil
+}
+
+// asked are the requests as the contestant can answer them: one that looks at
+// nothing gives everybody the same answer.
+func (c contestant) asked(requests []request) []request {
+	if c.role != bystander {
+		return requests
+	}
+	same := make([]request, len(requests))
+	for i, r := range requests {
+		same[i] = request{Raw: r.Raw}
+	}
+	return same
+}
