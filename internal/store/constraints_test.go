@@ -45,13 +45,30 @@ func CheckViolations(t *testing.T, db *DB) {
 		return db.gorm.Exec(`UPDATE provider_gate SET closed_because = ?, closed_since = ?, closed_until = ?`, because, since, until).Error
 	}
 	const at = "2026-03-01 12:00:00+00:00"
-	orphan := db.gorm.Exec(`INSERT INTO sessions VALUES (?, ?, ?, 'browser', '2026-03-01', '2026-03-01', '2026-03-01')`,
-		first, make([]byte, 32), second).Error
+	session := func(user string, hash []byte, client string) error {
+		return db.gorm.Exec(`
+			INSERT INTO sessions (id, token_hash, user_id, client, created_at, last_seen_at, expires_at)
+			VALUES (@id, @hash, @user, @client, @at, @at, @at)`, map[string]any{
+			"id": second, "hash": hash, "user": user, "client": client, "at": at,
+		}).Error
+	}
+	code := func(user string, hash, challenge []byte) error {
+		return db.gorm.Exec(`
+			INSERT INTO native_codes (user_id, code_hash, challenge, identity, created_at, expires_at)
+			VALUES (@user, @hash, @challenge, '{}', @at, @at)`, map[string]any{
+			"hash": hash, "challenge": challenge, "user": user, "at": at,
+		}).Error
+	}
+	usedToken := func(hash []byte) error {
+		return db.gorm.Exec(`INSERT INTO used_logout_tokens (expires_at, token_hash) VALUES (?, ?)`, at, hash).Error
+	}
 	constraints := []string{
 		"users_external_id_key", "users_internal_id_key", "users_email_canonical_key", "users_issuer_subject_key",
 		"users_status_check", "users_internal_id_check", "users_issuer_subject_check",
 		"signups_kind_check", "signups_kind_user_check", "signups_candidate_check", "signups_receipt_hash_check",
 		"invitations_code_hash_key", "invitations_code_hash_check", "invitations_uses_check", "provider_gate_closed_check",
+		"sessions_token_hash_check", "sessions_client_check",
+		"native_codes_code_hash_check", "native_codes_challenge_check", "used_logout_tokens_token_hash_check",
 	}
 	for name, test := range map[string]struct {
 		err  error
@@ -83,7 +100,13 @@ func CheckViolations(t *testing.T, db *DB) {
 		"a gate closed since never":      {gate("failing", nil, at), "provider_gate_closed_check"},
 		"a gate closed for no reason":    {gate(nil, at, at), "provider_gate_closed_check"},
 		"a sign-up of a user who is not": {signup("new", second, nil, nil, nil, nil), ""},
-		"a session of a user who is not": {orphan, ""},
+		"a token's hash that is short":   {session(first, hash(7)[1:], "browser"), "sessions_token_hash_check"},
+		"a client that is none":          {session(first, hash(7), "system"), "sessions_client_check"},
+		"a session of a user who is not": {session(second, hash(7), "browser"), ""},
+		"a code's hash cut off":          {code(first, hash(7)[1:], hash(6)), "native_codes_code_hash_check"},
+		"a challenge that is short":      {code(first, hash(7), hash(6)[1:]), "native_codes_challenge_check"},
+		"a code of a user who is not":    {code(second, hash(7), hash(6)), ""},
+		"a logout token's hash cut off":  {usedToken(hash(7)[1:]), "used_logout_tokens_token_hash_check"},
 		"a table that is not":            {db.gorm.Exec(`SELECT FROM nowhere`).Error, ""},
 	} {
 		if test.err == nil {

@@ -44,6 +44,8 @@ CREATE INDEX used_logout_tokens_expires_at_idx ON used_logout_tokens (expires_at
 -- +goose StatementBegin
 CREATE FUNCTION users_end_sessions() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- In the order in which everything else locks several.
+    PERFORM 1 FROM sessions WHERE user_id = NEW.id ORDER BY id FOR UPDATE;
     DELETE FROM sessions WHERE user_id = NEW.id;
     DELETE FROM native_codes WHERE user_id = NEW.id;
     RETURN NULL;
