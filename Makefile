@@ -106,7 +106,7 @@ bench: ## measure Portico against baselines in one run and print the ratios (ARG
 
 .PHONY: test-foreign
 test-foreign: ## log in with an OpenID provider that is not ours: npm's oidc-provider (needs node and npm)
-	$(with_postgres) $(GO) test -tags foreign $(race) -timeout 10m $(TESTFLAGS) ./cmd/internal/program/foreign
+	$(with_postgres) $(GO) test -tags foreign $(race) -count 1 -timeout 10m -run Foreign $(TESTFLAGS) ./cmd/internal/program
 
 .PHONY: gauntlet
 gauntlet: ## sign up under kill -9, crashes and outages, and count (MINUTES=3 SEED=… ARGS='-replicas 3 -storm …')
