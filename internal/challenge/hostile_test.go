@@ -28,7 +28,7 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
-func TestOnlyAClearYesLetsSomebodyIn(t *testing.T) {
+func TestASVS_16_5_3_OnlyAClearYesLetsSomebodyIn(t *testing.T) {
 	t.Parallel()
 	const yes = `{"success":true,"hostname":"app.example.com"}`
 	refused := func(codes string) string { return `{"success":false,"error-codes":[` + codes + `]}` }
@@ -63,12 +63,12 @@ func TestOnlyAClearYesLetsSomebodyIn(t *testing.T) {
 		"a yes with status 201":               {201, yes, ErrUnavailable},
 		"a yes with status 500":               {500, yes, ErrUnavailable},
 		"a yes with codes":                    {200, `{"success":true,"hostname":"app.example.com","error-codes":["timeout-or-duplicate"]}`, ErrUnavailable},
-		"a yes, and a no":                     {200, `{"success":true,"success":false,"hostname":"app.example.com"}`, ErrUnavailable},
-		"a no, and a yes":                     {200, `{"success":false,"success":true,"hostname":"app.example.com"}`, ErrUnavailable},
+		"ASVS-1.5.3 a yes, and a no":          {200, `{"success":true,"success":false,"hostname":"app.example.com"}`, ErrUnavailable},
+		"ASVS-1.5.3 a no, and a yes":          {200, `{"success":false,"success":true,"hostname":"app.example.com"}`, ErrUnavailable},
 		"two hostnames":                       {200, `{"success":true,"hostname":"evil.example","hostname":"app.example.com"}`, ErrUnavailable},
-		"a yes in other letters":              {200, `{"Success":true,"hostname":"app.example.com"}`, ErrUnavailable},
-		"a yes as text":                       {200, `{"success":"true","hostname":"app.example.com"}`, ErrUnavailable},
-		"a yes as a number":                   {200, `{"success":1,"hostname":"app.example.com"}`, ErrUnavailable},
+		"ASVS-15.3.5 a yes in other letters":  {200, `{"Success":true,"hostname":"app.example.com"}`, ErrUnavailable},
+		"ASVS-15.3.5 a yes as text":           {200, `{"success":"true","hostname":"app.example.com"}`, ErrUnavailable},
+		"ASVS-15.3.5 a yes as a number":       {200, `{"success":1,"hostname":"app.example.com"}`, ErrUnavailable},
 		"a yes that is null":                  {200, `{"success":null,"hostname":"app.example.com"}`, ErrUnavailable},
 		"a yes and more":                      {200, yes + yes, ErrUnavailable},
 		"a yes in a list":                     {200, "[" + yes + "]", ErrUnavailable},
@@ -96,7 +96,7 @@ func TestOnlyAClearYesLetsSomebodyIn(t *testing.T) {
 	}
 }
 
-func TestARedirectIsNotFollowed(t *testing.T) {
+func TestASVS_15_3_2_ARedirectIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestASlowServiceLetsNobodyInAndKeepsNobodyWaiting(t *testing.T) {
+func TestASVS_16_5_3_ASlowServiceLetsNobodyInAndKeepsNobodyWaiting(t *testing.T) {
 	t.Parallel()
 	for name, slow := range map[string]func(w http.ResponseWriter, gone <-chan struct{}){
 		"it never answers": func(_ http.ResponseWriter, gone <-chan struct{}) { <-gone },
@@ -176,7 +176,7 @@ func TestWhoeverHangsUpWaitsNoLonger(t *testing.T) {
 	}
 }
 
-func TestAServiceThatIsNotThereLetsNobodyIn(t *testing.T) {
+func TestASVS_16_5_3_AServiceThatIsNotThereLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
@@ -185,11 +185,11 @@ func TestAServiceThatIsNotThereLetsNobodyIn(t *testing.T) {
 	stranger.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	hangsUp := serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 	for name, address := range map[string]string{
-		"nobody listens":                gone.URL,
-		"nobody has the name":           "https://siteverify.invalid/",
-		"its certificate is no one's":   stranger.URL,
-		"it hangs up":                   hangsUp,
-		"it speaks something different": "http://" + talks(t, "SSH-2.0-OpenSSH_9.2\r\n"),
+		"nobody listens":                          gone.URL,
+		"nobody has the name":                     "https://siteverify.invalid/",
+		"ASVS-12.3.2 its certificate is no one's": stranger.URL,
+		"it hangs up":                             hangsUp,
+		"it speaks something different":           "http://" + talks(t, "SSH-2.0-OpenSSH_9.2\r\n"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -290,7 +290,7 @@ func checkShown(t *testing.T, v *Verifier, err error) {
 	}
 }
 
-func TestWhatTheServiceSaysForgesNoLine(t *testing.T) {
+func TestASVS_16_4_1_WhatTheServiceSaysForgesNoLine(t *testing.T) {
 	t.Parallel()
 	codes := `"a\nlevel=ERROR msg=\u202eforged\u001b[2J` + strings.Repeat("x", 10000) + `"` + strings.Repeat(`,"y"`, 1000)
 	address := serve(t, says(200, `{"success":false,"error-codes":[`+codes+`]}`))

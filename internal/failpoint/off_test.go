@@ -40,7 +40,7 @@ func BenchmarkNothing(b *testing.B) {
 	}
 }
 
-func TestTheProductHasNoTraceOfThem(t *testing.T) {
+func TestASVS_15_2_3_TheProductHasNoTraceOfThem(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "portico")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/portico-id/portico/cmd/portico")

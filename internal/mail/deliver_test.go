@@ -3,8 +3,6 @@ package mail
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -186,39 +184,6 @@ func TestNobodyListening(t *testing.T) {
 	}
 }
 
-func TestAServerThatCannotBeTrustedGetsNothing(t *testing.T) {
-	t.Parallel()
-	ours, roots := certificate(t, "127.0.0.1")
-	others, othersRoots := certificate(t, "mail.example.com")
-	for _, tt := range []struct {
-		name    string
-		address string
-		offer   *tls.Config
-		roots   *x509.CertPool
-		step    Step
-	}{
-		{"STARTTLS is not offered, or was stripped on the way", "smtp://" + credentials + "HOST?tls=starttls", nil, roots, StepTLS},
-		{"STARTTLS with somebody else's certificate", "smtp://" + credentials + "HOST?tls=starttls", others, othersRoots, StepTLS},
-		{"STARTTLS with a certificate that nobody vouches for", "smtp://" + credentials + "HOST?tls=starttls", ours, x509.NewCertPool(), StepTLS},
-		{"TLS with somebody else's certificate", "smtps://" + credentials + "HOST", others, othersRoots, StepTLS},
-		{"TLS with a certificate that nobody vouches for", "smtps://" + credentials + "HOST", ours, x509.NewCertPool(), StepTLS},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := &sink{mechanisms: []string{"PLAIN", "LOGIN"}, offer: tt.offer, readableAuth: true}
-			address := strings.Replace(tt.address, "HOST", s.start(t, strings.HasPrefix(tt.address, "smtps")), 1)
-			m := newMailer(t, address, func(c *Config) { c.Roots = tt.roots })
-			e := mustSendError(t, m.Send(t.Context(), toAda))
-			if e.Step != tt.step || e.Class != Misconfigured {
-				t.Errorf("got %v", e)
-			}
-			if _, commands := s.letters(); len(commands) != 0 {
-				t.Errorf("the server was told %q", commands)
-			}
-		})
-	}
-}
-
 func TestCredentialsThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	wrong := url.UserPassword(testUser, "canary-wrong").String() + "@"
@@ -283,28 +248,6 @@ func TestErrorsHoldNoCredentials(t *testing.T) {
 				t.Errorf("%q says it back", told)
 			}
 		})
-	}
-}
-
-// An attacker in the middle may send replies ahead of the TLS handshake, to be
-// read as the server's (CVE-2011-0411).
-func TestRepliesFromBeforeTLSAreNotReadAfterIt(t *testing.T) {
-	t.Parallel()
-	host := converse(t, func(line string) string {
-		switch {
-		case strings.HasPrefix(line, "EHLO"):
-			return "250-mail.example\r\n250 STARTTLS"
-		case line == "STARTTLS":
-			return "220 go ahead\r\n250-mail.example\r\n250 AUTH PLAIN\r\n235 welcome"
-		default:
-			return "250 ok"
-		}
-	})
-	_, roots := certificate(t, "127.0.0.1")
-	m := newMailer(t, "smtp://"+credentials+host+"?tls=starttls", func(c *Config) { c.Roots = roots })
-	e := mustSendError(t, m.Send(t.Context(), toAda))
-	if e.Step != StepTLS {
-		t.Errorf("got %v", e)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
-func TestAJobExistsIfAndOnlyIfItsTransactionCommits(t *testing.T) {
+func TestASVS_2_3_3_AJobExistsIfAndOnlyIfItsTransactionCommits(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		p := newProcess(t, databaseURL)
@@ -154,7 +154,7 @@ func TestPeriodicJobsRunAfterTheStart(t *testing.T) {
 	})
 }
 
-func TestSlowSignupsDoNotHoldUpAnythingElse(t *testing.T) {
+func TestASVS_15_4_4_SlowSignupsDoNotHoldUpAnythingElse(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		p := newProcess(t, databaseURL)

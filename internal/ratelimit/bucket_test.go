@@ -46,7 +46,7 @@ func TestTheTableDoesNotHoldTheAddress(t *testing.T) {
 }
 
 // Locks are taken in the order of the keys.
-func TestTheBucketThatAllShareIsLockedLast(t *testing.T) {
+func TestASVS_15_4_3_TheBucketThatAllShareIsLockedLast(t *testing.T) {
 	t.Parallel()
 	for _, a := range []action{signup, resend} {
 		global := a.global(Limit{}).Key

@@ -56,7 +56,7 @@ func TestOfTooManyRefusalsTheSoonestToEndIsForgotten(t *testing.T) {
 	}
 }
 
-func TestRefusalsAreRememberedByManyAtOnce(t *testing.T) {
+func TestASVS_15_4_1_RefusalsAreRememberedByManyAtOnce(t *testing.T) {
 	t.Parallel()
 	var r refusals
 	var all sync.WaitGroup

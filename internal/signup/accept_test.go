@@ -113,7 +113,7 @@ func TestASecondSignupWithAnAddressAddsAReceiptAndAJobAndNoUser(t *testing.T) {
 	})
 }
 
-func TestFiftySignupsWithOneAddressAtOnceMakeOneUser(t *testing.T) {
+func TestASVS_2_3_4_FiftySignupsWithOneAddressAtOnceMakeOneUser(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)
@@ -183,7 +183,7 @@ func TestAnAddressThatIsNoneLeavesNothingBehind(t *testing.T) {
 	})
 }
 
-func TestASignupWhoseJobCannotBeInsertedIsNotStored(t *testing.T) {
+func TestASVS_2_3_3_ASignupWhoseJobCannotBeInsertedIsNotStored(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		whole := newWorld(t, databaseURL)
@@ -220,7 +220,7 @@ func TestASignupWhoseJobCannotBeInsertedIsNotStored(t *testing.T) {
 	})
 }
 
-func TestASignupThatIsGivenUpByItsClientIsNotHalfStored(t *testing.T) {
+func TestASVS_2_3_3_ASignupThatIsGivenUpByItsClientIsNotHalfStored(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -18,9 +18,9 @@ import (
 // addressOf is an address that is as long as that of every other status.
 func addressOf(status directory.Status) string { return fmt.Sprintf("%012s@example.com", status) }
 
-// TestEveryAddressCostsTheSameWrites is user enumeration by what a sign-up
+// TestASVS_6_3_8_EveryAddressCostsTheSameWrites is user enumeration by what a sign-up
 // leaves or costs (CWE-204, CWE-208).
-func TestEveryAddressCostsTheSameWrites(t *testing.T) {
+func TestASVS_6_3_8_EveryAddressCostsTheSameWrites(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		if separator := "?"; strings.HasPrefix(databaseURL, "postgres") {
@@ -147,9 +147,9 @@ func workOf(ctx context.Context, tx *sql.Tx, dialect store.Dialect, already int)
 	return done, err
 }
 
-// TestAcceptingNeverLooksAtUsers takes the table away, so that whoever looks
+// TestASVS_6_3_8_AcceptingNeverLooksAtUsers takes the table away, so that whoever looks
 // would fail.
-func TestAcceptingNeverLooksAtUsers(t *testing.T) {
+func TestASVS_6_3_8_AcceptingNeverLooksAtUsers(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)

@@ -89,7 +89,7 @@ func swapCase(text string) string {
 	}, text)
 }
 
-func TestNothingStoredOpensAReceipt(t *testing.T) {
+func TestASVS_11_4_1_NothingStoredOpensAReceipt(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)

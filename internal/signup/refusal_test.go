@@ -42,7 +42,7 @@ func (w *world) tokens() string {
 	return fmt.Sprint(buckets)
 }
 
-func TestALimitRefusesBeforeAnythingIsAskedOrStored(t *testing.T) {
+func TestASVS_2_3_2_ALimitRefusesBeforeAnythingIsAskedOrStored(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)

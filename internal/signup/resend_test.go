@@ -30,7 +30,7 @@ func (w *world) jobsOf(kind string) (n int) {
 	return n
 }
 
-func TestTheMailIsSentAgainOnceAMinute(t *testing.T) {
+func TestASVS_2_3_2_TheMailIsSentAgainOnceAMinute(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)
@@ -103,7 +103,7 @@ func TestOnlyWhoIsInvitedCanHaveTheMailAgain(t *testing.T) {
 	})
 }
 
-func TestAResendSaysNothingOfTheUser(t *testing.T) {
+func TestASVS_6_3_8_AResendSaysNothingOfTheUser(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)
@@ -130,7 +130,7 @@ func TestAResendSaysNothingOfTheUser(t *testing.T) {
 	})
 }
 
-func TestOfTwentyWishesAtOnceOneCounts(t *testing.T) {
+func TestASVS_15_4_2_OfTwentyWishesAtOnceOneCounts(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)
@@ -150,7 +150,7 @@ func TestOfTwentyWishesAtOnceOneCounts(t *testing.T) {
 	})
 }
 
-func TestWishesAreLimitedByClient(t *testing.T) {
+func TestASVS_2_3_2_WishesAreLimitedByClient(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)

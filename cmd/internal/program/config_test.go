@@ -57,7 +57,7 @@ func TestACompleteConfigurationIsAccepted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if config.DefaultReturnTo != "https://app.example.com/" || config.BeyondLookup != "v2" || p.keys == nil || len(p.warnings) != 0 {
+	if config.DefaultReturnTo != "https://app.example.com/" || config.BeyondLookup != "v2" || p.secrets == nil || len(p.warnings) != 0 {
 		t.Errorf("%+v, %+v", config, p)
 	}
 	if _, _, err := readConfig(t, map[string]string{"PORTICO_RATE_LIMITS": "off", "PORTICO_DOCS": "false", "PORTICO_TEST_DATABASE_URL": "x"}); err == nil ||
@@ -74,15 +74,31 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 	}{
 		"a misspelt variable":                   {map[string]string{"PORTICO_SESION_IDLE": "1h"}, "PORTICO_SESION_IDLE"},
 		"a secret's file for what is no secret": {map[string]string{"PORTICO_LISTEN_FILE": "/x"}, "PORTICO_LISTEN_FILE"},
-		"a mode that there is not":              {map[string]string{"PORTICO_SIGNUP_MODE": "sometimes"}, "PORTICO_SIGNUP_MODE"},
-		"limits that do not read":               {map[string]string{"PORTICO_RATE_LIMITS": "client=many"}, "PORTICO_RATE_LIMITS"},
-		"a pattern that is none":                {map[string]string{"PORTICO_EMAIL_BLOCK": "a@b@c"}, "PORTICO_EMAIL_BLOCK"},
-		"a word for throw-away mailboxes":       {map[string]string{"PORTICO_EMAIL_DISPOSABLE": "maybe"}, "PORTICO_EMAIL_DISPOSABLE"},
-		"a list that is not there":              {map[string]string{"PORTICO_EMAIL_DISPOSABLE_LIST": "/nowhere/list"}, "PORTICO_EMAIL_DISPOSABLE_LIST"},
-		"a plus mode that there is not":         {map[string]string{"PORTICO_EMAIL_PLUS": "times"}, "PORTICO_EMAIL_PLUS"},
-		"a challenge without its secret":        {map[string]string{"PORTICO_CHALLENGE_URL": "https://challenge.example.com/siteverify"}, "PORTICO_CHALLENGE_SECRET"},
-		"a challenge's secret without its URL":  {map[string]string{"PORTICO_CHALLENGE_SECRET": "a-secret-of-its-own"}, "PORTICO_CHALLENGE_URL"},
-		"a challenge of plain http": {map[string]string{
+		"a redirect that no app can own": {map[string]string{
+			"PORTICO_NATIVE_REDIRECT_URIS": "https://app.example.com/in,myapp:/in",
+		}, `PORTICO_NATIVE_REDIRECT_URIS: not a redirect address of a native app: "myapp:/in"`},
+		"BBA-01 a way to authenticate that is none": {map[string]string{
+			"PORTICO_OIDC_CLIENT_AUTH": "none",
+		}, "PORTICO_OIDC_CLIENT_AUTH must be basic, post or private_key_jwt"},
+		"BBA-01 no key to authenticate with": {map[string]string{"PORTICO_OIDC_CLIENT_AUTH": "private_key_jwt"}, "PORTICO_OIDC_CLIENT_KEY is not set"},
+		"BBA-01 what is no key": {map[string]string{
+			"PORTICO_OIDC_CLIENT_AUTH": "private_key_jwt", "PORTICO_OIDC_CLIENT_KEY": "key",
+		}, "PORTICO_OIDC_CLIENT_KEY"},
+		"a word for logout tokens":           {map[string]string{"PORTICO_OIDC_BACKCHANNEL_LOGOUT": "on"}, "PORTICO_OIDC_BACKCHANNEL_LOGOUT"},
+		"a login's age that ends it at once": {map[string]string{"PORTICO_SESSION_PROVIDER_AGE": "1s"}, "PORTICO_SESSION_PROVIDER_AGE"},
+		"a recent login that never is":       {map[string]string{"PORTICO_SESSION_RECENT_LOGIN": "1s"}, "PORTICO_SESSION_RECENT_LOGIN"},
+		"fewer sessions than none":           {map[string]string{"PORTICO_SESSIONS_PER_USER": "-1"}, "PORTICO_SESSIONS_PER_USER"},
+		"a mode that there is not":           {map[string]string{"PORTICO_SIGNUP_MODE": "sometimes"}, "PORTICO_SIGNUP_MODE"},
+		"limits that do not read":            {map[string]string{"PORTICO_RATE_LIMITS": "client=many"}, "PORTICO_RATE_LIMITS"},
+		"a pattern that is none":             {map[string]string{"PORTICO_EMAIL_BLOCK": "a@b@c"}, "PORTICO_EMAIL_BLOCK"},
+		"a word for throw-away mailboxes":    {map[string]string{"PORTICO_EMAIL_DISPOSABLE": "maybe"}, "PORTICO_EMAIL_DISPOSABLE"},
+		"a list that is not there":           {map[string]string{"PORTICO_EMAIL_DISPOSABLE_LIST": "/nowhere/list"}, "PORTICO_EMAIL_DISPOSABLE_LIST"},
+		"a plus mode that there is not":      {map[string]string{"PORTICO_EMAIL_PLUS": "times"}, "PORTICO_EMAIL_PLUS"},
+		"a challenge without its secret": {map[string]string{
+			"PORTICO_CHALLENGE_URL": "https://challenge.example.com/siteverify",
+		}, "PORTICO_CHALLENGE_SECRET"},
+		"a challenge's secret without its URL": {map[string]string{"PORTICO_CHALLENGE_SECRET": "a-secret-of-its-own"}, "PORTICO_CHALLENGE_URL"},
+		"ASVS-12.2.1 a challenge of plain http": {map[string]string{
 			"PORTICO_CHALLENGE_URL": "http://challenge.example.com", "PORTICO_CHALLENGE_SECRET": "a-secret-of-its-own",
 		}, "PORTICO_CHALLENGE_URL"},
 		"a mail server that is none":  {map[string]string{"PORTICO_SMTP_URL": "mail.example.com"}, "PORTICO_SMTP_URL"},
@@ -90,16 +106,16 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 		"templates that are not there": {map[string]string{
 			"PORTICO_SMTP_URL": "smtps://mail.example.com", "PORTICO_MAIL_TEMPLATES": "/nowhere",
 		}, "PORTICO_MAIL_TEMPLATES"},
-		"a budget below nothing":     {map[string]string{"PORTICO_BEYOND_RATE_PER_MINUTE": "-1"}, "PORTICO_BEYOND_RATE_PER_MINUTE"},
-		"no public URL":              {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
-		"a public URL with a path":   {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
-		"a public URL of plain http": {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
-		"plain http to another machine": {map[string]string{
+		"a budget below nothing":                             {map[string]string{"PORTICO_BEYOND_RATE_PER_MINUTE": "-1"}, "PORTICO_BEYOND_RATE_PER_MINUTE"},
+		"no public URL":                                      {map[string]string{"PORTICO_PUBLIC_URL": ""}, "PORTICO_PUBLIC_URL"},
+		"a public URL with a path":                           {map[string]string{"PORTICO_PUBLIC_URL": "https://example.com/api"}, "PORTICO_PUBLIC_URL"},
+		"BBA-08 S-17 ASVS-12.2.1 a public URL of plain http": {map[string]string{"PORTICO_PUBLIC_URL": "http://localhost:8080"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
+		"BBA-08 S-17 ASVS-12.2.1 plain http to another machine": {map[string]string{
 			"PORTICO_PUBLIC_URL": "http://example.com", "PORTICO_ALLOW_INSECURE_LOCALHOST": "true",
 		}, "PORTICO_PUBLIC_URL"},
 		"insecure cookies on https":                   {map[string]string{"PORTICO_ALLOW_INSECURE_LOCALHOST": "true"}, "PORTICO_ALLOW_INSECURE_LOCALHOST"},
-		"a provider of plain http":                    {map[string]string{"PORTICO_OIDC_ISSUER": "http://auth.byndid.com/v2"}, "PORTICO_OIDC_ISSUER"},
-		"an API of plain http":                        {map[string]string{"PORTICO_BEYOND_API_URL": "http://api.byndid.com"}, "PORTICO_BEYOND_API_URL"},
+		"S-17 ASVS-12.2.1 a provider of plain http":   {map[string]string{"PORTICO_OIDC_ISSUER": "http://auth.byndid.com/v2"}, "PORTICO_OIDC_ISSUER"},
+		"ASVS-12.2.1 an API of plain http":            {map[string]string{"PORTICO_BEYOND_API_URL": "http://api.byndid.com"}, "PORTICO_BEYOND_API_URL"},
 		"an issuer with credentials":                  {map[string]string{"PORTICO_OIDC_ISSUER": "https://a:b@auth.byndid.com/v2"}, "PORTICO_OIDC_ISSUER"},
 		"no front end":                                {map[string]string{"PORTICO_FRONTEND_ORIGINS": ""}, "PORTICO_FRONTEND_ORIGINS"},
 		"any front end":                               {map[string]string{"PORTICO_FRONTEND_ORIGINS": "*"}, "PORTICO_FRONTEND_ORIGINS"},
@@ -109,14 +125,14 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 		"a return target elsewhere":                   {map[string]string{"PORTICO_DEFAULT_RETURN_TO": "https://evil.example/"}, "PORTICO_DEFAULT_RETURN_TO"},
 		"no database":                                 {map[string]string{"PORTICO_DATABASE_URL": ""}, "PORTICO_DATABASE_URL"},
 		"no token":                                    {map[string]string{"PORTICO_BEYOND_API_TOKEN": ""}, "PORTICO_BEYOND_API_TOKEN"},
-		"a default token":                             {map[string]string{"PORTICO_BEYOND_API_TOKEN": "changeme-please"}, "PORTICO_BEYOND_API_TOKEN"},
-		"a short secret":                              {map[string]string{"PORTICO_OIDC_CLIENT_SECRET": "short"}, "PORTICO_OIDC_CLIENT_SECRET"},
+		"ASVS-13.2.3 a default token":                 {map[string]string{"PORTICO_BEYOND_API_TOKEN": "changeme-please"}, "PORTICO_BEYOND_API_TOKEN"},
+		"BBA-01 no client secret":                     {map[string]string{"PORTICO_OIDC_CLIENT_SECRET": ""}, "PORTICO_OIDC_CLIENT_SECRET is not set"},
+		"BBA-01 ASVS-13.2.3 a short secret":           {map[string]string{"PORTICO_OIDC_CLIENT_SECRET": "short"}, "PORTICO_OIDC_CLIENT_SECRET"},
 		"no keys":                                     {map[string]string{"PORTICO_KEYS": ""}, "PORTICO_KEYS"},
-		"a key of zeros":                              {map[string]string{"PORTICO_KEYS": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "PORTICO_KEYS"},
-		"a short key":                                 {map[string]string{"PORTICO_KEYS": "c2hvcnQ="}, "PORTICO_KEYS"},
+		"ASVS-13.2.3 a key of zeros":                  {map[string]string{"PORTICO_KEYS": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "PORTICO_KEYS"},
+		"ASVS-13.2.3 a short key":                     {map[string]string{"PORTICO_KEYS": "c2hvcnQ="}, "PORTICO_KEYS"},
 		"an API that is not there yet":                {map[string]string{"PORTICO_BEYOND_API": "workforce-v2"}, "PORTICO_BEYOND_API"},
 		"an unknown look-up":                          {map[string]string{"PORTICO_BEYOND_LOOKUP": "maybe"}, "PORTICO_BEYOND_LOOKUP"},
-		"an unknown client authentication":            {map[string]string{"PORTICO_OIDC_CLIENT_AUTH": "none"}, "PORTICO_OIDC_CLIENT_AUTH"},
 		"a proxy that is no network":                  {map[string]string{"PORTICO_TRUSTED_PROXIES": "10.0.0.1"}, "PORTICO_TRUSTED_PROXIES"},
 		"an absolute end before the idle one":         {map[string]string{"PORTICO_SESSION_ABSOLUTE": "1m"}, "PORTICO_SESSION_ABSOLUTE"},
 		"a negative quarantine":                       {map[string]string{"PORTICO_BEYOND_QUARANTINE": "-1s"}, "PORTICO_BEYOND_QUARANTINE"},
@@ -145,7 +161,7 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 	}
 }
 
-func TestASecretComesFromAFileAndIsReadAgain(t *testing.T) {
+func TestASVS_13_3_1_ASVS_13_3_4_ASecretComesFromAFileAndIsReadAgain(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "token")
 	write := func(text string) {
@@ -189,7 +205,7 @@ func TestAFlagWinsOverTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestTheConfigurationIsLoggedWithoutItsSecrets(t *testing.T) {
+func TestASVS_13_3_1_TheConfigurationIsLoggedWithoutItsSecrets(t *testing.T) {
 	t.Parallel()
 	config, _, err := readConfig(t, complete())
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -38,12 +39,14 @@ type process struct {
 	w      *world
 	cmd    *exec.Cmd
 	log    *watcher
+	stderr bytes.Buffer  // what it says beside its log; to be read once exited is closed
 	exited chan struct{} // closed when it has ended
 	err    error         // how, once exited is closed
 }
 
-// spawn runs the binary until it is killed or the test ends.
-func (w *world) spawn() *process {
+// spawn runs the binary until it is killed or the test ends. What env says, as
+// NAME=value, it finds in its environment too.
+func (w *world) spawn(env ...string) *process {
 	w.t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -51,8 +54,8 @@ func (w *world) spawn() *process {
 	}
 	p := &process{w: w, log: newWatcher(`"msg":"ready"`), exited: make(chan struct{})}
 	p.cmd = exec.Command(path, "serve")
-	p.cmd.Env = append(w.environ(), "PATH="+os.Getenv("PATH"))
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.Env = slices.Concat(w.environ(), []string{"PATH=" + os.Getenv("PATH")}, env)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, &p.stderr
 	if err := p.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
@@ -63,13 +66,13 @@ func (w *world) spawn() *process {
 	w.t.Cleanup(func() {
 		p.kill()
 		if w.t.Failed() {
-			w.t.Logf("the log:\n%s", p.log)
+			w.t.Logf("the log:\n%s%s", p.log, &p.stderr)
 		}
 	})
 	select {
 	case <-p.log.seen:
 	case <-p.exited:
-		w.t.Fatalf("serve ended: %v\n%s", p.err, p.log)
+		w.t.Fatalf("serve ended: %v\n%s%s", p.err, p.log, &p.stderr)
 	case <-time.After(await.Patience):
 		w.t.Fatalf("serve is not ready\n%s", p.log)
 	}
@@ -82,7 +85,7 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-func TestAnAcceptedSignUpSurvivesKill9(t *testing.T) {
+func TestASVS_2_3_3_AnAcceptedSignUpSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: starts and kills processes")
@@ -121,7 +124,7 @@ func TestAnAcceptedSignUpSurvivesKill9(t *testing.T) {
 	}
 }
 
-func TestEveryOneOfManySignUpsSurvivesKill9(t *testing.T) {
+func TestASVS_2_3_3_EveryOneOfManySignUpsSurvivesKill9(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: starts and kills processes")

@@ -24,11 +24,11 @@ var (
 // standings are how a registered user can stand.
 var standings = []string{"invited", "active", "suspended", "failed", "deleted"}
 
-// TestNobodyLearnsWhoIsRegistered signs addresses up that are registered, in
+// TestASVS_6_3_8_NobodyLearnsWhoIsRegistered signs addresses up that are registered, in
 // every standing, and others that are not, and looks for a difference: in the
 // bytes of the answers, in the receipts afterwards, and in the time that an
-// answer takes. ASVS 6.3.8.
-func TestNobodyLearnsWhoIsRegistered(t *testing.T) {
+// answer takes.
+func TestASVS_6_3_8_NobodyLearnsWhoIsRegistered(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: takes some thousand sign-ups")
 	}

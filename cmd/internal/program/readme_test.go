@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-//go:generate go test . -run ^TestTheREADMEHasEverySetting$ -update
+//go:generate go test . -run TheREADMEHasEverySetting$ -update
 
 // update writes the README's table instead of comparing it.
 var update = flag.Bool("update", false, "write the README's configuration table")

@@ -15,11 +15,11 @@ import (
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
-func TestAProviderThatIsDownDelaysAndLosesNothing(t *testing.T) {
+func TestASVS_16_5_2_ASVS_16_3_4_AProviderThatIsDownDelaysAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := plannedWorld(t, databaseURL)
-		w.start() // although nobody answers for the provider
+		_, log := w.start() // although nobody answers for the provider
 		b := w.browser()
 		signup := b.signUp("ada@example.com")
 		w.eventually("it is ready", func() error { return b.probe("/readyz", http.StatusOK) })
@@ -29,6 +29,14 @@ func TestAProviderThatIsDownDelaysAndLosesNothing(t *testing.T) {
 			t.Error("the 503 does not say when to come back")
 		}
 		b.do(http.MethodPost, w.public+"/login", `{"client":"native"}`).want(t, http.StatusServiceUnavailable, nil)
+		for _, fault := range []string{"provider not discovered", "provisioning is postponed"} {
+			w.eventually("the log says that "+fault, func() error {
+				if !strings.Contains(log.String(), `"level":"WARN","msg":"`+fault+`"`) {
+					return errors.New("it does not")
+				}
+				return nil
+			})
+		}
 
 		w.startSimulator()
 		b.arrivesOnce(signup, "ada@example.com")
@@ -148,7 +156,7 @@ func TestATakenPortIsNamed(t *testing.T) {
 	}
 }
 
-func TestAClientThatDragsOutItsRequestIsCutOff(t *testing.T) {
+func TestASVS_15_2_2_AClientThatDragsOutItsRequestIsCutOff(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: waits for the server's time limits")
@@ -180,7 +188,7 @@ func TestAClientThatDragsOutItsRequestIsCutOff(t *testing.T) {
 	}
 }
 
-func TestAHeaderIsBounded(t *testing.T) {
+func TestASVS_15_2_2_AHeaderIsBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storetest.SQLite(t))
 	w.start()

@@ -71,7 +71,7 @@ func exactly(n int, mails []simulator.Mail) error {
 	return nil
 }
 
-func TestWhoSignsUpAgainBeforeEnrollingGetsTheMailAgainAndStaysOneUser(t *testing.T) {
+func TestASVS_2_3_4_WhoSignsUpAgainBeforeEnrollingGetsTheMailAgainAndStaysOneUser(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newKindWorld(t, databaseURL)
@@ -141,7 +141,7 @@ func TestAPasskeyIsNoticedWithoutALogin(t *testing.T) {
 	b.await(r, "active")
 }
 
-func TestATokenThatIsReplacedOnDiskLetsSignUpsThrough(t *testing.T) {
+func TestASVS_13_3_4_ATokenThatIsReplacedOnDiskLetsSignUpsThrough(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
 		w := newWorld(t, databaseURL)
@@ -212,7 +212,7 @@ func TestLongPollsEndWhenTheProgramStops(t *testing.T) {
 	}
 }
 
-func TestLimitsAreOnByDefaultAndSharedByReplicas(t *testing.T) {
+func TestBBA24_ASVS_2_4_1_LimitsAreOnByDefaultAndSharedByReplicas(t *testing.T) {
 	t.Parallel()
 	databaseURL := storetest.Postgres(t)
 	one := newWorld(t, databaseURL)
