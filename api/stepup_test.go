@@ -98,7 +98,7 @@ func TestWhatTheProviderSaysOfALoginIsShown(t *testing.T) {
 func TestARouteThatDemandsARecentLogin(t *testing.T) {
 	t.Parallel()
 	for _, query := range []string{"?max_age=900", "?prompt=login", "?max_age=0"} {
-		t.Run("ASVS-7.5.3 ASVS-7.2.4 a session is stepped up by "+query, func(t *testing.T) {
+		t.Run("ASVS-7.5.3 ASVS-7.2.4 ASVS-10.3.4 a session is stepped up by "+query, func(t *testing.T) {
 			t.Parallel()
 			w, b := hostileWorld(t, options{})
 			b = b.in(t)
@@ -122,7 +122,7 @@ func TestARouteThatDemandsARecentLogin(t *testing.T) {
 			}
 		})
 	}
-	t.Run("ASVS-7.5.3 a native app's, too", func(t *testing.T) {
+	t.Run("ASVS-7.5.3 ASVS-10.3.4 a native app's, too", func(t *testing.T) {
 		t.Parallel()
 		w, b := hostileWorld(t, options{})
 		app := b.in(t).app()

@@ -36,10 +36,10 @@ func TestAuthorizationRequest(t *testing.T) {
 		{"BBA-02 BBA-22 S-14 the code flow and no other", "response_type", "code"},
 		{"S-05 BBA-21 a challenge that is hashed", "code_challenge_method", "S256"},
 		{"BBA-20 the configured redirect URI", "redirect_uri", redirectURI},
-		{"ASVS-10.2.3 no scope that is not needed", "scope", "openid"},
+		{"S-12 ASVS-10.2.3 no scope that is not needed", "scope", "openid"},
 		{"the client", "client_id", clientID},
 		{"the state", "state", begun.State},
-		{"a hint that adds no parameter", "login_hint", "a+b@example.com&prompt=none"},
+		{"ASVS-1.2.2 a hint that adds no parameter", "login_hint", "a+b@example.com&prompt=none"},
 		{"the prompt", "prompt", "login"},
 		{"what the endpoint has of its own", "tenant", "1"},
 	} {
@@ -68,7 +68,7 @@ func TestAuthorizationRequest(t *testing.T) {
 }
 
 func TestScopes(t *testing.T) {
-	t.Run("ASVS-10.2.3 the configured scopes are asked for and no others", func(t *testing.T) {
+	t.Run("S-12 ASVS-10.2.3 the configured scopes are asked for and no others", func(t *testing.T) {
 		w := newWorld(t, func(c *login.Config) { c.Scopes = []string{"openid", "profile"} })
 		w.provider.Metadata = func(m object) { m["scopes_supported"] = []string{"openid", "profile", "email", "offline_access"} }
 		w.discover()
@@ -174,33 +174,33 @@ func TestBeginRefuses(t *testing.T) {
 		return begin
 	}
 	for name, begin := range map[string]login.Begin{
-		"no kind of client":                  {},
-		"an unknown kind of client":          {Client: "robot"},
-		"a return target that is long":       {Client: login.Browser, ReturnTo: strings.Repeat("/", 2049)},
-		"a hint that is long":                {Client: login.Browser, LoginHint: strings.Repeat("a", 321)},
-		"a hint that is not text":            {Client: login.Browser, LoginHint: "\xff"},
-		"a prompt that nobody defined":       {Client: login.Browser, Prompt: "create"},
-		"two prompts":                        {Client: login.Browser, Prompt: "login consent"},
-		"a session handle that is a book":    {Client: login.Browser, ReplacesSession: make([]byte, 65)},
-		"a greatest age before now":          {Client: login.Browser, MaxAge: &past},
-		"a greatest age of centuries":        {Client: login.Browser, MaxAge: &centuries},
-		"an app for a browser":               {Client: login.Browser, App: anApp()},
-		"an app in its own requests":         {Client: login.Native, App: anApp()},
-		"a system flow without an app":       {Client: login.System},
-		"a system flow to somewhere else":    {Client: login.System, App: anApp(), ReturnTo: "/"},
-		"an app without a redirect":          app(func(a *login.App) { a.RedirectURI = "" }),
-		"an app's redirect that is long":     app(func(a *login.App) { a.RedirectURI += strings.Repeat("r", 512) }),
-		"an app's redirect in two lines":     app(func(a *login.App) { a.RedirectURI += "\r\nSet-Cookie: a=b" }),
-		"an app without a challenge":         app(func(a *login.App) { a.CodeChallenge = "" }),
-		"a challenge that is short":          app(func(a *login.App) { a.CodeChallenge = a.CodeChallenge[1:] }),
-		"a challenge that is long":           app(func(a *login.App) { a.CodeChallenge += "A" }),
-		"a challenge with padding":           app(func(a *login.App) { a.CodeChallenge += "=" }),
-		"a challenge in another alphabet":    app(func(a *login.App) { a.CodeChallenge = "+" + a.CodeChallenge[1:] }),
-		"a challenge with a line break":      app(func(a *login.App) { a.CodeChallenge = a.CodeChallenge[:42] + "\n" }),
-		"a challenge with spare bits":        app(func(a *login.App) { a.CodeChallenge = strings.Repeat("A", 42) + "B" }),
-		"an app's state that is long":        app(func(a *login.App) { a.State = strings.Repeat("s", 257) }),
-		"an app's state that is not ASCII":   app(func(a *login.App) { a.State = "é" }),
-		"an app's state that is not printed": app(func(a *login.App) { a.State = "a\tb" }),
+		"no kind of client":                       {},
+		"an unknown kind of client":               {Client: "robot"},
+		"ASVS-4.2.5 a return target that is long": {Client: login.Browser, ReturnTo: strings.Repeat("/", 2049)},
+		"ASVS-4.2.5 a hint that is long":          {Client: login.Browser, LoginHint: strings.Repeat("a", 321)},
+		"a hint that is not text":                 {Client: login.Browser, LoginHint: "\xff"},
+		"a prompt that nobody defined":            {Client: login.Browser, Prompt: "create"},
+		"two prompts":                             {Client: login.Browser, Prompt: "login consent"},
+		"a session handle that is a book":         {Client: login.Browser, ReplacesSession: make([]byte, 65)},
+		"a greatest age before now":               {Client: login.Browser, MaxAge: &past},
+		"a greatest age of centuries":             {Client: login.Browser, MaxAge: &centuries},
+		"an app for a browser":                    {Client: login.Browser, App: anApp()},
+		"an app in its own requests":              {Client: login.Native, App: anApp()},
+		"a system flow without an app":            {Client: login.System},
+		"a system flow to somewhere else":         {Client: login.System, App: anApp(), ReturnTo: "/"},
+		"an app without a redirect":               app(func(a *login.App) { a.RedirectURI = "" }),
+		"an app's redirect that is long":          app(func(a *login.App) { a.RedirectURI += strings.Repeat("r", 512) }),
+		"an app's redirect in two lines":          app(func(a *login.App) { a.RedirectURI += "\r\nSet-Cookie: a=b" }),
+		"an app without a challenge":              app(func(a *login.App) { a.CodeChallenge = "" }),
+		"a challenge that is short":               app(func(a *login.App) { a.CodeChallenge = a.CodeChallenge[1:] }),
+		"a challenge that is long":                app(func(a *login.App) { a.CodeChallenge += "A" }),
+		"a challenge with padding":                app(func(a *login.App) { a.CodeChallenge += "=" }),
+		"a challenge in another alphabet":         app(func(a *login.App) { a.CodeChallenge = "+" + a.CodeChallenge[1:] }),
+		"a challenge with a line break":           app(func(a *login.App) { a.CodeChallenge = a.CodeChallenge[:42] + "\n" }),
+		"a challenge with spare bits":             app(func(a *login.App) { a.CodeChallenge = strings.Repeat("A", 42) + "B" }),
+		"an app's state that is long":             app(func(a *login.App) { a.State = strings.Repeat("s", 257) }),
+		"an app's state that is not ASCII":        app(func(a *login.App) { a.State = "é" }),
+		"an app's state that is not printed":      app(func(a *login.App) { a.State = "a\tb" }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := w.rp.Begin(t.Context(), begin); !errors.Is(err, login.ErrBeginInvalid) {

@@ -66,7 +66,7 @@ func TestDiscoveryRefuses(t *testing.T) {
 		{"500", replies(500, strings.Repeat("secret\n", 1000)), login.ErrProviderUnavailable},
 		{"a page", replies(200, `<html>`), login.ErrProviderUnavailable},
 		{"a document over 1 MiB", replies(200, `{"x":"`+strings.Repeat("a", 1<<20)+`"}`), login.ErrProviderUnavailable},
-		{"a redirect", func(p *hostile.Provider) {
+		{"ASVS-1.3.6 a redirect", func(p *hostile.Provider) {
 			p.Handlers[hostile.PathMetadata] = func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "/elsewhere", http.StatusFound)
 			}

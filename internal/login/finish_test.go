@@ -237,7 +237,7 @@ func TestAUsedMarkLastsAsLongAsItsFlow(t *testing.T) {
 	}
 }
 
-func TestS08_EveryByteOfAFlowIsSealed(t *testing.T) {
+func TestBBA09_S08_EveryByteOfAFlowIsSealed(t *testing.T) {
 	w := newWorld(t, nil)
 	w.discover()
 	answer := w.answered(login.Browser)
