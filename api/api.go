@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -80,11 +81,21 @@ func (a *API) newEcho() *echo.Echo {
 	e.HTTPErrorHandler = a.answerError
 	e.IPExtractor = a.proxies.extractor()
 	e.Logger.SetOutput(discard{})
-	e.Use(a.identify, a.harden, a.log, a.recoverPanics, a.cors(), wholePath)
+	e.Use(chain(a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath))
 	for _, route := range a.routes() {
 		e.Add(route.method, echoPath(route.path), a.guarded(route))
 	}
 	return e
+}
+
+// chain is all of the middleware as one, the first of it outermost. Echo by
+// itself would put it together again for each request.
+func chain(all ...echo.MiddlewareFunc) echo.MiddlewareFunc {
+	whole := func(c echo.Context) error { return c.Handler()(c) }
+	for _, m := range slices.Backward(all) {
+		whole = m(whole)
+	}
+	return func(echo.HandlerFunc) echo.HandlerFunc { return whole }
 }
 
 // wholePath refuses paths with more segments than their route has: Echo's last

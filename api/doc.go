@@ -1,14 +1,20 @@
 // Package api is all of HTTP, and nothing else: routes, guards, cookies,
 // strict decoding, problem documents. It is the only importer of Echo.
 //
-//	POST /signup               anyone        accepts a sign-up
-//	GET  /signup/{signup_id}   anyone        where it stands
-//	GET  /login                anyone        to the provider, by redirect
-//	POST /login                anyone        the same, as JSON
-//	GET  /callback             anyone        the provider's answer, by redirect
-//	POST /callback             anyone        the same, as JSON
-//	GET  /me                   signed in     who that is
-//	POST /logout               signed in     ends the session
+//	POST   /signup                      anyone           accepts a sign-up
+//	GET    /signup/{signup_id}          anyone           where it stands
+//	POST   /signup/{signup_id}/resend   anyone           the mail again
+//	GET    /login                       anyone           to the provider, by redirect
+//	POST   /login                       anyone           the same, as JSON
+//	GET    /callback                    anyone           the provider's answer, by redirect
+//	POST   /callback                    anyone           the same, as JSON
+//	POST   /sessions                    anyone           an app's code for a session
+//	GET    /me                          signed in        who that is
+//	GET    /me/sessions                 signed in        where they are signed in
+//	DELETE /me/sessions[/{session_id}]  signed in lately ends the others, or one
+//	POST   /logout                      signed in        ends the session
+//	GET    /logout/callback             anyone           back from the provider's logout page
+//	POST   /backchannel-logout          a signed token   the provider ends sessions
 //
 // The contract is openapi.yaml; [routes] carries what of it the code must
 // know, and tests hold the two, and every response, against each other. A

@@ -152,7 +152,7 @@ func TestASVS_8_2_1_BBA14_RoutesAreRegisteredThroughTheirGuardAlone(t *testing.T
 	t.Parallel()
 	want := []string{
 		"e.Add(route.method, echoPath(route.path), a.guarded(route))",
-		"e.Use(a.identify, a.harden, a.log, a.recoverPanics, a.cors(), wholePath)",
+		"e.Use(chain(a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath))",
 		"echo.New",
 		"http.NewServeMux", // of the operations listener, as are the next two
 		"mux.HandleFunc", "mux.HandleFunc",

@@ -112,7 +112,8 @@ func bodiesOf(t *testing.T, w *world, all []gift) {
 		if a.method == http.MethodHead || a.status == http.StatusNotModified || a.status == http.StatusNoContent {
 			return a.body != ""
 		}
-		return a.length != int64(len(a.body))
+		streamed := a.length == -1 && len(a.body) > 2048 // in chunks, each of which says its length
+		return a.length != int64(len(a.body)) && !streamed
 	})
 	inside := regexp.MustCompile(`(?i)panic|goroutine|\.go\b|runtime|nil pointer|sql|postgres|pgx|gorm|river|echo|SELECT |` +
 		`stack|/internal|0x[0-9a-f]{6}|beyond|dial tcp|127\.0\.0\.1:`)

@@ -93,6 +93,9 @@ func logoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 	if err != nil || media != "application/x-www-form-urlencoded" || r.Header.Get("Content-Encoding") != "" {
 		return "", bad
 	}
+	if r.ContentLength > maxBody {
+		return "", refuse(openapi.ProblemCodeBodyTooLarge)
+	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return "", refuse(openapi.ProblemCodeBodyTooLarge)

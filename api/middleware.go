@@ -64,7 +64,7 @@ func wellFormedRequestID(id string) bool {
 
 // harden sets the headers that every answer has. Answers are JSON and
 // redirects, so the policy forbids everything (ASVS 3.4).
-func (a *API) harden(next echo.HandlerFunc) echo.HandlerFunc {
+func (a *API) harden() echo.MiddlewareFunc {
 	// All answers share the values: what adds to one makes a copy of its own.
 	always := http.Header{
 		"Cache-Control":                {"no-store"},
@@ -77,17 +77,26 @@ func (a *API) harden(next echo.HandlerFunc) echo.HandlerFunc {
 	if !a.config.InsecureLocalhost {
 		always.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		if len(c.Request().TransferEncoding) > 0 {
-			// net/http forgets a Content-Length beside it. A proxy that went by
-			// that one has let through what we would take for a request of its
-			// own (smuggling, RFC 9112 §6.1), so nothing more is read here.
-			h.Set("Connection", "close")
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			h := c.Response().Header()
+			if readsNoMore(c.Request()) {
+				h.Set("Connection", "close")
+			}
+			maps.Copy(h, always)
+			return next(c)
 		}
-		maps.Copy(h, always)
-		return next(c)
 	}
+}
+
+// readsNoMore reports whether a connection ends with the answer to this request.
+//
+// Beside a Transfer-Encoding net/http forgets a Content-Length, by which a proxy
+// may have gone that let through what we would take for a request of its own
+// (smuggling, RFC 9112 §6.1). And what is too long to be read, net/http would
+// wait for before it sends the answer.
+func readsNoMore(r *http.Request) bool {
+	return len(r.TransferEncoding) > 0 || r.ContentLength > maxBody
 }
 
 // log writes one line a request. Paths and queries carry receipts and codes,

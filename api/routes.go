@@ -1,8 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -29,6 +29,11 @@ type route struct {
 
 // routes is every operation there is.
 func (a *API) routes() []route {
+	return slices.Concat(a.signupRoutes(), a.loginRoutes(), a.accountRoutes(), a.logoutRoutes())
+}
+
+// signupRoutes lead from an address to a user.
+func (a *API) signupRoutes() []route {
 	return []route{
 		{
 			method: http.MethodPost, path: "/signup", guard: anyone, body: true, handle: a.signUp,
@@ -56,6 +61,12 @@ func (a *API) routes() []route {
 				openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeUnavailable,
 			},
 		},
+	}
+}
+
+// loginRoutes lead from a user to a session.
+func (a *API) loginRoutes() []route {
+	return []route{
 		{
 			method: http.MethodGet, path: "/login", guard: anyone, handle: a.startLogin,
 			answers: []int{http.StatusSeeOther},
@@ -97,6 +108,12 @@ func (a *API) routes() []route {
 				openapi.ProblemCodeLoginCodeInvalid, openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeUnavailable,
 			},
 		},
+	}
+}
+
+// accountRoutes are for who is signed in.
+func (a *API) accountRoutes() []route {
+	return []route{
 		{
 			method: http.MethodGet, path: "/me", guard: signedIn, knows: true, handle: a.getMe,
 			answers: []int{http.StatusOK},
@@ -114,6 +131,12 @@ func (a *API) routes() []route {
 			answers:  []int{http.StatusNoContent},
 			problems: []code{openapi.ProblemCodeSessionNotFound},
 		},
+	}
+}
+
+// logoutRoutes end sessions.
+func (a *API) logoutRoutes() []route {
+	return []route{
 		{
 			method: http.MethodPost, path: "/logout", guard: signedIn, handle: a.logOut,
 			answers:  []int{http.StatusOK},
@@ -170,20 +193,28 @@ type call struct {
 	caller caller // set where the guard is signedIn
 }
 
-// answer encodes body before anything of the answer is written, so that what
-// cannot be encoded is a clean 500.
+// answer answers with a body as JSON.
 func (c *call) answer(status int, body any) error {
-	buffer, ok := buffers.Get().(*bytes.Buffer)
+	return c.send(status, func(buffer []byte) ([]byte, error) {
+		raw, err := json.Marshal(body)
+		return append(buffer, raw...), err
+	})
+}
+
+// send encodes before anything of the answer is written, so that what cannot be
+// encoded is a clean 500.
+func (c *call) send(status int, encode func(buffer []byte) ([]byte, error)) error {
+	buffer, ok := buffers.Get().(*[]byte)
 	if !ok {
-		buffer = &bytes.Buffer{}
+		buffer = new([]byte)
 	}
 	defer buffers.Put(buffer)
-	buffer.Reset()
-	if err := json.MarshalWrite(buffer, body); err != nil {
+	var err error
+	if *buffer, err = encode((*buffer)[:0]); err != nil {
 		return err
 	}
-	buffer.WriteByte('\n')
-	return c.Blob(status, "application/json; charset=utf-8", buffer.Bytes())
+	*buffer = append(*buffer, '\n')
+	return c.Blob(status, "application/json; charset=utf-8", *buffer)
 }
 
 // buffers are what answers are encoded in. What they are written to copies

@@ -33,7 +33,7 @@ func serveHandwritten(pool int32) func(ctx context.Context, s setting, ready fun
 		}
 		defer db.Close()
 		e := echo.New()
-		e.GET("/me", handwrittenMe(db))
+		e.GET("/me", handwrittenMe(db)) //nolint:contextcheck // each request brings its own
 		return serveHandler(ctx, e, ready)
 	}
 }

@@ -34,6 +34,7 @@ type order struct {
 type result struct {
 	PerSecond float64
 	P50, P99  time.Duration
+	Answers   int // all of them, those of the warm-up included
 }
 
 // load puts load on a contestant from a process of its own.
@@ -53,7 +54,8 @@ func load(ctx context.Context, o order) (result, error) {
 		return result{}, fmt.Errorf("load: %w", err)
 	}
 	var r result
-	return r, json.Unmarshal(out, &r)
+	err = json.Unmarshal(out, &r)
+	return r, err
 }
 
 // generator is the load generator. It speaks just as much HTTP as is needed,
@@ -63,7 +65,8 @@ type generator struct {
 
 	counting, stop atomic.Bool
 	mu             sync.Mutex
-	took           []time.Duration
+	took           []time.Duration // by those answers that count
+	answers        int
 }
 
 // generateLoad is the process of the load generator.
@@ -72,13 +75,9 @@ func generateLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&g.order); err != nil {
 		return err
 	}
-	conns := make([]net.Conn, g.Connections)
-	for i := range conns {
-		var err error
-		if conns[i], err = (&net.Dialer{}).DialContext(ctx, "tcp", g.Address); err != nil {
-			return err
-		}
-		defer conns[i].Close() //nolint:revive // they are to live until the end
+	conns, err := g.connect(ctx)
+	if err != nil {
+		return err
 	}
 	errs := make(chan error, len(conns))
 	for i, conn := range conns {
@@ -100,7 +99,20 @@ func generateLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 		PerSecond: float64(len(g.took)) / elapsed.Seconds(),
 		P50:       g.took[len(g.took)/2],
 		P99:       g.took[len(g.took)*99/100],
+		Answers:   g.answers,
 	})
+}
+
+// connect opens all connections. They end with the process.
+func (g *generator) connect(ctx context.Context) ([]net.Conn, error) {
+	conns := make([]net.Conn, g.Connections)
+	for i := range conns {
+		var err error
+		if conns[i], err = (&net.Dialer{}).DialContext(ctx, "tcp", g.Address); err != nil {
+			return nil, err
+		}
+	}
+	return conns, nil
 }
 
 // count lets answers count for as long as they shall, and returns how long that
@@ -125,6 +137,7 @@ func wait(ctx context.Context, d time.Duration) {
 func (g *generator) ask(conn net.Conn, number int) error {
 	answers := bufio.NewReaderSize(conn, 8<<10)
 	var took []time.Duration
+	asked := 0
 	// Connections begin in different places and go in different steps.
 	for i := number * 7919; ; i += 2*number + 1 {
 		r := g.Requests[i%len(g.Requests)]
@@ -135,6 +148,7 @@ func (g *generator) ask(conn net.Conn, number int) error {
 		if err := checkAnswer(answers, r.Want); err != nil {
 			return err
 		}
+		asked++
 		if g.stop.Load() {
 			break
 		}
@@ -145,6 +159,7 @@ func (g *generator) ask(conn net.Conn, number int) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.took = append(g.took, took...)
+	g.answers += asked
 	return nil
 }
 

@@ -55,8 +55,8 @@ type options struct {
 	sessions int     // in the table
 	// connections are the columns to measure; empty for all of the contest's.
 	connections []int
-	check    bool
-	profile  string // a folder
+	check       bool
+	profile     string // a folder
 }
 
 // commandLine reads the flags. It returns flag.ErrHelp after -help.

@@ -12,8 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -74,6 +76,21 @@ func start(ctx context.Context, c contestant, s setting, profiles string) (*proc
 // stop ends the process and waits for that.
 func (p *process) stop() error {
 	return errors.Join(p.leash.Close(), p.cmd.Wait())
+}
+
+// spent is what a process has used in all its life.
+type spent struct {
+	cpu    time.Duration
+	memory int64 // at most, in bytes; 0 where the system does not tell
+}
+
+// spent is known when the process has been stopped.
+func (p *process) spent() spent {
+	s := spent{cpu: p.cmd.ProcessState.UserTime() + p.cmd.ProcessState.SystemTime()}
+	if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && runtime.GOOS == "linux" {
+		s.memory = usage.Maxrss << 10 // in KiB there, and in other units elsewhere
+	}
+	return s
 }
 
 // serveContestant is the process of a contestant: it reads its setting, says

@@ -35,11 +35,10 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		if len(o.connections) > 0 {
 			c.connections = o.connections
 		}
-		results, err := c.run(ctx, o, db.url)
+		t, err := c.run(ctx, o, db.url)
 		if err != nil {
 			return err
 		}
-		t := table{contest: c, results: results}
 		t.print(out)
 		slow = slow || t.tooSlow()
 	}
@@ -50,22 +49,23 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 }
 
 // run starts all contestants and measures them in turns.
-func (c contest) run(ctx context.Context, o options, databaseURL string) (results map[cell][]result, err error) {
+func (c contest) run(ctx context.Context, o options, databaseURL string) (t table, err error) {
+	t = table{contest: c, results: make(map[cell][]result), spent: make(map[string]spent)}
 	var running []*process
 	defer func() {
 		for _, p := range running {
 			err = errors.Join(err, p.stop())
+			t.spent[p.id] = p.spent()
 		}
 	}()
 	for _, contestant := range c.contestants {
 		p, err := start(ctx, contestant, setting{DatabaseURL: databaseURL}, o.profile)
 		if err != nil {
-			return nil, err
+			return t, err
 		}
 		running = append(running, p)
 	}
 	requests := c.requests(o.sessions)
-	results = make(map[cell][]result)
 	for range o.rounds {
 		for _, connections := range c.connections {
 			for _, p := range running {
@@ -74,14 +74,14 @@ func (c contest) run(ctx context.Context, o options, databaseURL string) (result
 					Duration: time.Duration(o.seconds * float64(time.Second)),
 				})
 				if err != nil {
-					return nil, fmt.Errorf("%s at %d connections: %w", p.title, connections, err)
+					return t, fmt.Errorf("%s at %d connections: %w", p.title, connections, err)
 				}
 				at := cell{p.id, connections}
-				results[at] = append(results[at], r)
+				t.results[at] = append(t.results[at], r)
 			}
 		}
 	}
-	return results, nil
+	return t, nil
 }
 
 // asked are the requests as the contestant can answer them: one that looks at

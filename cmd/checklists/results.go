@@ -127,7 +127,7 @@ func (all *results) take(e event, progress io.Writer) {
 	}
 }
 
-var closing = regexp.MustCompile(`^(?:ok  |FAIL|\?   )\t`)
+var closing = regexp.MustCompile(`^(?:ok {2}|FAIL|\? {3})\t`)
 
 func (all *results) build(e event) {
 	b := all.builds[e.ImportPath]

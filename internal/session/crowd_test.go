@@ -95,17 +95,16 @@ type tally struct {
 }
 
 // recogniseAny recognises one of the people, and leaves early now and then.
-func (c *tally) recogniseAny(t *testing.T, service *session.Service, people []person, dice *rand.Rand) {
-	ctx := t.Context()
-	leaves := dice.IntN(5) == 0
+func (c *tally) recogniseAny(ctx context.Context, t *testing.T, service *session.Service, people []person, dice func(n int) int) {
+	leaves := dice(5) == 0
 	if leaves {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
-		defer time.AfterFunc(time.Duration(dice.IntN(3000))*time.Microsecond, cancel).Stop()
+		defer time.AfterFunc(time.Duration(dice(3000))*time.Microsecond, cancel).Stop()
 		defer cancel()
 	}
-	p := people[dice.IntN(len(people))]
-	known := dice.IntN(20) != 0
+	p := people[dice(len(people))]
+	known := dice(20) != 0
 	if !known {
 		p.token = session.NewToken(p.token.Client())
 	}
@@ -137,9 +136,9 @@ func (c *tally) throng(ctx context.Context, t *testing.T, service *session.Servi
 	var running sync.WaitGroup
 	for place := range places {
 		running.Go(func() {
-			dice := rand.New(rand.NewPCG(uint64(place), uint64(rounds)))
+			dice := rand.New(rand.NewPCG(uint64(place), uint64(rounds))).IntN //nolint:forbidigo // chance, no secret
 			for i := 0; i < rounds/places && ctx.Err() == nil; i++ {
-				c.recogniseAny(t, service, people, dice)
+				c.recogniseAny(t.Context(), t, service, people, dice) //nolint:contextcheck // ctx ends the throng, and no look-up of it
 			}
 		})
 	}

@@ -42,10 +42,13 @@ type Found struct {
 }
 
 // gatherer answers look-ups that come at the same time with one query. There
-// is no timer in it: a look-up that finds nobody at work is on its way at once.
-// Those that come while a query is under way wait, and the lane takes all of
-// them next. So batches grow with the load by themselves. Its zero value is
-// ready.
+// is no timer in it: whoever finds nobody at work makes the query at once.
+// Those that come while a query is under way wait, and the next is for all of
+// them. So batches grow with the load by themselves. Its zero value is ready.
+//
+// Who waits can leave at any time. Who makes a query stays until it is
+// answered, even if the request has ended meanwhile: to cut a query off costs
+// its connection, and clients that hang up must not be able to cause that.
 //
 // It remembers nothing. A look-up takes part only in queries that begin after
 // it, so a revocation that has been committed is in its answer.
@@ -76,8 +79,12 @@ func (s *Service) find(ctx context.Context, hash Hash, client Client) (*Found, e
 		return nil, gaveUp(ctx)
 	}
 	l := &lookUp{hash: hash, answer: make(chan answer, 1)}
-	if !s.enter(l) { //nolint:contextcheck // a query for many must not end with the request of one
+	batch, ok := s.enter(l)
+	if !ok {
 		return nil, fmt.Errorf("%w: %d look-ups are waiting already", directory.ErrUnavailable, maxQueue)
+	}
+	if len(batch) > 0 {
+		s.lead(batch) //nolint:contextcheck // a query for many must not end with the request of one
 	}
 	var got answer
 	select {
@@ -110,21 +117,21 @@ func gaveUp(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// enter sends the look-up on its way or into the queue. It reports false when
-// that is full.
-func (s *Service) enter(l *lookUp) bool {
+// enter puts the look-up into the queue. It reports false when that is full,
+// and returns a batch if whoever has called it is to take a lane.
+func (s *Service) enter(l *lookUp) (batch []*lookUp, ok bool) {
 	g := &s.gather
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.queue) >= maxQueue {
-		return false
+		return nil, false
 	}
 	g.queue = append(g.queue, l)
 	if now := s.Now(); g.busy == 0 || g.busy < maxLanes && now.Sub(g.begun) > slow {
 		g.busy++
-		go s.lane(g.take(now, nil))
+		return g.take(now, nil), true
 	}
-	return true
+	return nil, true
 }
 
 // leave takes the look-up out of the queue, if it is still there.
@@ -156,6 +163,15 @@ func (s *Service) next(done []*lookUp) []*lookUp {
 		return nil
 	}
 	return g.take(s.Now(), done[:0])
+}
+
+// lead answers the batch and leaves those who have come meanwhile to a
+// goroutine: whoever has called it has waited enough.
+func (s *Service) lead(batch []*lookUp) {
+	s.answer(batch)
+	if batch = s.next(batch); len(batch) > 0 {
+		go s.lane(batch)
+	}
 }
 
 // lane answers the batch, and then those who have come meanwhile, until nobody

@@ -47,8 +47,12 @@ const (
 type foundColumns struct {
 	user    userRow
 	session sessionRow
-	amr     string
 	into    []any
+
+	// Most users of a directory have logged in by the same methods, so that
+	// those of the row before are mostly those of the next, too.
+	amr, amrBefore string
+	methods        []string
 }
 
 // newFoundColumns returns columns in the order of selectFound.
@@ -72,17 +76,23 @@ func (c *foundColumns) scan(row interface{ Scan(into ...any) error }) (session.F
 	if err := row.Scan(c.into...); err != nil {
 		return session.Found{}, err
 	}
-	c.session.UserID, c.session.AMR = c.user.ID, nil
-	if c.amr != "" {
-		c.session.AMR = &c.amr
-	}
+	c.session.UserID = c.user.ID
 	found := session.Found{User: c.user.user()}
 	if copy(found.Hash[:], c.session.TokenHash) != len(c.session.TokenHash) {
 		return session.Found{}, fmt.Errorf("a hash of %d bytes", len(c.session.TokenHash))
 	}
 	var err error
-	found.Session, err = storedSession(c.session)
-	return found, err
+	if c.amr != c.amrBefore {
+		if c.methods, err = storedMethods(c.amr); err != nil {
+			return session.Found{}, err
+		}
+		c.amrBefore = c.amr
+	}
+	if found.Session, err = storedSession(c.session); err != nil {
+		return session.Found{}, err
+	}
+	found.Session.AMR = c.methods
+	return found, nil
 }
 
 // storedSession is the session in a row.
@@ -104,14 +114,21 @@ func storedSession(r sessionRow) (session.Session, error) {
 	if r.AuthTime != nil {
 		stored.AuthTime = r.AuthTime.UTC()
 	}
-	if r.AMR != nil {
-		var amr []string
-		if err := json.Unmarshal([]byte(*r.AMR), &amr); err != nil {
-			return session.Session{}, fmt.Errorf("sessions.amr: %w", err)
-		}
-		stored.AMR = amr
+	var err error
+	stored.AMR, err = storedMethods(orEmpty(r.AMR))
+	return stored, err
+}
+
+// storedMethods are the authentication methods in a row.
+func storedMethods(amr string) ([]string, error) {
+	if amr == "" {
+		return nil, nil
 	}
-	return stored, nil
+	var methods []string
+	if err := json.Unmarshal([]byte(amr), &methods); err != nil {
+		return nil, fmt.Errorf("sessions.amr: %w", err)
+	}
+	return methods, nil
 }
 
 // FindSessions returns those of the sessions that there are, with their users,
@@ -121,7 +138,8 @@ func (s *Store) FindSessions(ctx context.Context, hashes []session.Hash) ([]sess
 	if len(hashes) == 0 {
 		return nil, nil
 	}
-	found, err := make([]session.Found, 0, len(hashes)), error(nil)
+	found := make([]session.Found, 0, len(hashes))
+	var err error
 	if s.pool != nil {
 		found, err = s.findOnPostgres(ctx, hashes, found)
 	} else {

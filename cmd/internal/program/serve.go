@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -37,7 +38,21 @@ func (cmd serveCmd) Run(ctx context.Context, env environment, out streams) error
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
+	collectLess()
 	return Serve(ctx, cmd.Config, Options{Log: out.stdout, WithoutEffect: env.withoutEffect(), Reload: reload})
+}
+
+// gcPercent lets the heap grow to three times what is in use before it is
+// collected, instead of twice. Little is in use, so that this costs a few MiB,
+// and it saves a good part of what the collector takes under load.
+const gcPercent = 200
+
+// collectLess sets gcPercent, unless the operator has set GOGC.
+func collectLess() {
+	const untouched = 100
+	if before := debug.SetGCPercent(gcPercent); before != untouched {
+		debug.SetGCPercent(before)
+	}
 }
 
 // Options are what serve takes that is no setting.
@@ -56,7 +71,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	if err != nil {
 		return &UsageError{err}
 	}
-	log := slog.New(slog.NewJSONHandler(options.Log, &slog.HandlerOptions{Level: p.level, ReplaceAttr: utc}))
+	log := slog.New(utc{slog.NewJSONHandler(options.Log, &slog.HandlerOptions{Level: p.level})})
 	log.InfoContext(ctx, "starting", slog.String("version", version()), slog.Any("config", config))
 	for _, warning := range p.warnings {
 		log.WarnContext(ctx, "the configuration will disappoint", slog.String("because", warning))
@@ -85,13 +100,21 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	return all.serve(ctx, listeners, log)
 }
 
-// utc writes the log's times in UTC (ASVS 16.2.2).
-func utc(_ []string, a slog.Attr) slog.Attr {
-	if a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
-		a.Value = slog.TimeValue(a.Value.Time().UTC())
-	}
-	return a
+// utc writes the log's times in UTC (ASVS 16.2.2). As a handler it costs next to
+// nothing; slog's own ReplaceAttr is asked about every attribute of every line.
+type utc struct{ slog.Handler }
+
+// Handle writes the record.
+func (h utc) Handle(ctx context.Context, r slog.Record) error {
+	r.Time = r.Time.UTC()
+	return h.Handler.Handle(ctx, r)
 }
+
+// WithAttrs returns a handler that writes attrs with each record.
+func (h utc) WithAttrs(attrs []slog.Attr) slog.Handler { return utc{h.Handler.WithAttrs(attrs)} }
+
+// WithGroup returns a handler that writes into a group.
+func (h utc) WithGroup(name string) slog.Handler { return utc{h.Handler.WithGroup(name)} }
 
 var errOldSchema = errors.New("the database's schema is not up to date: run `portico migrate up`")
 
@@ -170,6 +193,8 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10, // eight flows with the longest return target
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// OPTIONS * is for us to answer, with the headers that every answer has.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 
