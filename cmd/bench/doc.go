@@ -15,6 +15,10 @@
 // formatted and thrown away. The database is a private Postgres, or the one
 // that PORTICO_TEST_DATABASE_URL names.
 //
+// On a machine that others use, a program of few busy processes gets less of it
+// than one of many, and so do the ratios of who needs few: the less else runs,
+// the truer they are.
+//
 //	contest.go       what a contest and a contestant are; the list of contests
 //	me.go            GET /me
 //	fixed.go         …by an Echo handler that knows its answer

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestMain is the program where the test has started itself as a contestant or
+// as the load generator.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func TestEveryContestantAnswersAndIsMeasured(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("-short: starts all contestants as processes")
+	}
+	profiles := t.TempDir()
+	var out strings.Builder
+	err := run(t.Context(), []string{
+		"-rounds", "1", "-seconds", "0.1", "-sessions", "20", "-connections", "3", "-profile", profiles,
+	}, nil, &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range contests() {
+		for _, one := range c.contestants {
+			for _, column := range []string{`\d+`, `\d+\.\d\d`, `\d+\.\d +\d+\.\d`} { // requests, milliseconds, CPU and memory
+				if !regexp.MustCompile(`(?m)^  ` + regexp.QuoteMeta(one.title) + ` +` + column + `$`).MatchString(out.String()) {
+					t.Errorf("the table does not say %s of %q", column, one.title)
+				}
+			}
+			for _, kind := range []string{".cpu.pprof", ".allocs.pprof"} {
+				if info, err := os.Stat(profiles + "/" + one.id + kind); err != nil || info.Size() == 0 {
+					t.Errorf("no %s of %q: %v", kind, one.title, err)
+				}
+			}
+		}
+	}
+	if t.Failed() {
+		t.Log(out.String())
+	}
+}
+
+// contestOf has ours do as many times as much as the better of two baselines.
+func contestOf(times float64) table {
+	theirs, better, our := contestant{id: "a", role: baseline}, contestant{id: "b", role: baseline}, contestant{id: "c", role: ours}
+	t := table{
+		contest: contest{contestants: []contestant{theirs, better, our}, connections: []int{64}, targets: map[int]float64{64: 1.5}},
+		results: make(map[cell][]result),
+	}
+	for _, busy := range []float64{1, 7, 2, 3, 100} { // what the machine does beside it, by rounds
+		t.results[cell{"a", 64}] = append(t.results[cell{"a", 64}], result{PerSecond: 500 / busy})
+		t.results[cell{"b", 64}] = append(t.results[cell{"b", 64}], result{PerSecond: 1000 / busy})
+		t.results[cell{"c", 64}] = append(t.results[cell{"c", 64}], result{PerSecond: 1000 * times / busy})
+	}
+	return t
+}
+
+func TestARatioIsToTheBestBaselineOfTheSameRound(t *testing.T) {
+	t.Parallel()
+	if ratio := contestOf(1.25).ratio(64); ratio != 1.25 {
+		t.Errorf("it is %f", ratio)
+	}
+}
+
+func TestTooSlowIsWhatMissesHalfOfItsTarget(t *testing.T) {
+	t.Parallel()
+	for times, want := range map[float64]bool{0.74: true, 0.76: false, 1.4: false, 2: false} {
+		if got := contestOf(times).tooSlow(); got != want {
+			t.Errorf("%g times as much is too slow: %v", times, got)
+		}
+	}
+}
+
+func TestAnAnswerCountsOnlyIfItIsTheRightOne(t *testing.T) {
+	t.Parallel()
+	answer := func(status, headers, body string) string {
+		return fmt.Sprintf("HTTP/1.1 %s\r\nDate: now\r\n%s\r\n%s", status, headers, body)
+	}
+	for name, test := range map[string]struct {
+		answer string
+		counts bool
+	}{
+		"the right one":            {answer("200 OK", "Content-Length: 9\r\n", `{"id":42}`), true},
+		"somebody else's":          {answer("200 OK", "Content-Length: 9\r\n", `{"id":43}`), false},
+		"a refusal":                {answer("401 Unauthorized", "Content-Length: 9\r\n", `{"id":42}`), false},
+		"one of unknown length":    {answer("200 OK", "", `{"id":42}`), false},
+		"one that is not all here": {answer("200 OK", "Content-Length: 10\r\n", `{"id":42}`), false},
+	} {
+		err := checkAnswer(bufio.NewReader(strings.NewReader(test.answer)), []byte(`"id":42`))
+		if (err == nil) != test.counts {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
