@@ -117,9 +117,9 @@ oracle: ## look for a difference between registered and other addresses (PAIRS=1
 	$(with_postgres) $(GO) test ./cmd/internal/program -count 1 -timeout 60m -run NobodyLearns -v -oracle.pairs $(PAIRS) -oracle.timings $(TIMINGS)
 
 .PHONY: mutate
-mutate: ## try MUTATIONS inputs blindly on each of the main decoders: bodies, addresses, the provider's answers
-	$(GO) test ./api ./internal/directory ./internal/beyondidentity -count 1 -timeout 60m -v \
-		-run 'NoBodyIsAFault|NoTextIsAnAddress|NoAnswerIsTaken' -mutations $(MUTATIONS)
+mutate: ## try MUTATIONS inputs blindly on each of the main decoders: bodies, addresses, the provider's answers and tokens
+	$(GO) test ./api ./internal/directory ./internal/beyondidentity ./internal/login -count 1 -timeout 60m -v \
+		-run 'NoBodyIsAFault|NoTextIsAnAddress|NoAnswerIsTaken|NoTokenThatWasChanged|NoContentThatWasChanged|WhatPassesIsForThisFlow' -mutations $(MUTATIONS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target, one after the other, FUZZTIME each
