@@ -110,9 +110,15 @@ func TestEverySeededBugIsFound(t *testing.T) {
 	for _, bug := range bugs {
 		t.Run(bug, func(t *testing.T) {
 			t.Parallel()
-			if _, err := play(t, "-bug", bug); err != nil {
-				t.Error(err)
+			// A machine that is busy with something else may come to too few
+			// sign-ups to provoke anything in one run.
+			var err error
+			for range 3 {
+				if _, err = play(t, "-bug", bug); err == nil {
+					return
+				}
 			}
+			t.Error(err)
 		})
 	}
 }
