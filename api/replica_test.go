@@ -27,9 +27,9 @@ import (
 // How much is tried. A few are enough to see that the tests work; many show
 // what happens once in a thousand times.
 var (
-	revocations = flag.Int("revocations", 200, "sessions to end on one replica and to look for on two others")
-	meRequests  = flag.Int("me.requests", 4000, "requests for GET /me, some of which are cancelled")
-	meUsers     = flag.Int("me.users", 100, "users who send them")
+	revocations = flag.Int("revocations", 20, "sessions to end on one replica and to look for on two others")
+	meRequests  = flag.Int("me.requests", 1000, "requests for GET /me, some of which are cancelled")
+	meUsers     = flag.Int("me.users", 40, "users who send them")
 )
 
 // replica is another server over the same database, keys and provider, with

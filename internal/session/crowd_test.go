@@ -25,7 +25,7 @@ import (
 
 var (
 	gatherRounds      = flag.Int("gather.rounds", 20_000, "recognitions by a crowd, none of which may be answered with another's session")
-	gatherRevocations = flag.Int("gather.revocations", 200, "revocations, each of which the next look-up on every replica must see")
+	gatherRevocations = flag.Int("gather.revocations", 30, "revocations, each of which the next look-up on every replica must see")
 )
 
 // person is one of a crowd.
