@@ -43,12 +43,11 @@ func user(u directory.User) openapi.User {
 		DisplayName: u.DisplayName,
 		Status:      openapi.UserStatus(u.Status),
 		CreatedAt:   u.CreatedAt,
-		Sync:        openapi.SyncStatusPending,
+		Sync:        openapi.SyncStatus(u.Synced()),
 	}
 	if u.InternalID != "" {
 		internal := string(u.InternalID)
 		shown.InternalID = &internal
-		shown.Sync = openapi.SyncStatusSynced
 	}
 	return shown
 }

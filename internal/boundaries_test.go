@@ -50,6 +50,8 @@ var allowed = map[string][]string{
 	"internal/nativeapp":                {},
 	"internal/clientkey":                {},
 	"internal/invitation":               {"internal/directory"},
+	"internal/audit":                    {},
+	"internal/account":                  {"internal/audit", "internal/directory"},
 	"internal/ratelimit":                {"internal/directory"},
 	"internal/signup":                   {"internal/directory", "internal/failpoint", "internal/invitation", "internal/ratelimit"},
 	"internal/session":                  {"internal/directory"},
@@ -75,7 +77,7 @@ var anything = []string{"cmd/", "api/apitest", "internal/await", "internal/login
 
 // domain packages decide; how things are stored, sent and drawn is not theirs.
 var domain = []string{
-	"internal/directory", "internal/gate", "internal/invitation", "internal/provision", "internal/ratelimit",
+	"internal/account", "internal/audit", "internal/directory", "internal/gate", "internal/invitation", "internal/provision", "internal/ratelimit",
 	"internal/session", "internal/signup",
 }
 

@@ -38,8 +38,61 @@ type User struct {
 	Status      Status
 	Issuer      string // of the first login; empty before
 	Subject     string // of the first login; unique together with Issuer
+	Locale      string // BCP 47; empty if nobody has said
+	Origin      Origin
+	Sync        Sync
+	SyncClass   string // of the error that keeps a change from the provider; empty without one
+	LastClass   string // of the error that keeps the user from the provider; empty without one
+	Version     int64  // another with every change of what is shown
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	DeleteAfter time.Time // end of the grace period; zero unless Deleting
+}
+
+// Origin says how a user came to be here.
+type Origin string
+
+// The origins.
+const (
+	FromSignup Origin = "signup"
+	FromAdmin  Origin = "admin"
+	FromImport Origin = "import"
+)
+
+// Sync says how far the provider has what is known here of a user.
+type Sync string
+
+// The states. A change is committed here first, and then carried there.
+const (
+	SyncPending Sync = "pending" // something is still to be carried there
+	SyncSynced  Sync = "synced"  // the provider has it all
+	SyncFailed  Sync = "failed"  // the provider will not have it; see the error's class
+)
+
+// Synced returns how far the provider has the user: one who is not there yet
+// is pending, or has failed.
+func (u User) Synced() Sync {
+	switch {
+	case u.InternalID != "":
+		return u.Sync
+	case u.Status == Failed || u.Status == Conflict:
+		return SyncFailed
+	default:
+		return SyncPending
+	}
+}
+
+// Restored returns the status of a suspended or leaving user who is restored:
+// as far as they had come before.
+func (u User) Restored(activated bool) Status {
+	switch {
+	case u.InternalID == "":
+		return Provisioning
+	case activated:
+		return Active
+	default:
+		return Invited
+	}
 }
 
 // Status is where a user stands in their life.
@@ -85,8 +138,8 @@ func (s Status) moves() []Status {
 		return []Status{Invited, Active, Deleting}
 	case Failed, Conflict:
 		return []Status{Provisioning, Deleting}
-	case Deleting:
-		return []Status{Deleted}
+	case Deleting: // within the grace period there is a way back
+		return []Status{Deleted, Provisioning, Invited, Active}
 	case Deleted:
 		return nil
 	default:

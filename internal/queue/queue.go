@@ -16,6 +16,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
 )
 
@@ -47,6 +48,13 @@ type Handlers struct {
 	Resend func(ctx context.Context, id signup.ID) (again time.Duration, err error)
 	// Notify does the same for telling the owner of the address.
 	Notify func(ctx context.Context, id signup.ID) (again time.Duration, err error)
+	// CarryChange carries what has changed of a user to the provider, or the
+	// user's deletion.
+	CarryChange func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
+	// CarryUser carries a user without a sign-up to the provider.
+	CarryUser func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
+	// Remind sends a user's enrolment mail again.
+	Remind func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
 	// Reconcile mends what the others have left.
 	Reconcile func(ctx context.Context) error
 	// Housekeep removes what has expired.
@@ -129,6 +137,9 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	river.AddWorker(workers, &signupWorker{carry: handlers.CarrySignup})
 	river.AddWorker(workers, &resendWorker{carry: handlers.Resend})
 	river.AddWorker(workers, &noticeWorker{carry: handlers.Notify})
+	river.AddWorker(workers, &changeWorker{carry: handlers.CarryChange})
+	river.AddWorker(workers, &enrolWorker{carry: handlers.CarryUser})
+	river.AddWorker(workers, &remindWorker{carry: handlers.Remind})
 	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})
 	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})
 	settings := &river.Config{
@@ -141,6 +152,8 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 			resendQueue: {MaxWorkers: resendWorkers},
 			mailQueue:   {MaxWorkers: mailWorkers},
 			upkeepQueue: {MaxWorkers: upkeepWorkers},
+			changeQueue: {MaxWorkers: changeWorkers},
+			importQueue: {MaxWorkers: importWorkers},
 		},
 		FetchCooldown:               fetchCooldown,
 		JobTimeout:                  jobLimit,

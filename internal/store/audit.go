@@ -27,8 +27,8 @@ const (
 	actorUser    = "user"
 )
 
-// audit writes the line of a transition, in the transaction that makes it.
-func audit(tx *gorm.DB, t transition) error {
+// record writes the line of a transition, in the transaction that makes it.
+func (s *Store) record(tx *gorm.DB, t transition) error {
 	if t.actor == "" {
 		t.actor = actorPortico
 	}

@@ -20,7 +20,8 @@ const selectFound = `
 	       s.auth_time, COALESCE(s.acr, '') AS acr, COALESCE(s.amr, '') AS amr,
 	       COALESCE(s.issuer, '') AS provider, COALESCE(s.provider_session, '') AS provider_session, s.user_agent, s.address,
 	       u.id, u.external_id, COALESCE(u.internal_id, '') AS internal_id, u.email, u.email_canonical, u.display_name,
-	       u.status, COALESCE(u.issuer, '') AS issuer, COALESCE(u.subject, '') AS subject, u.created_at, u.updated_at
+	       u.status, COALESCE(u.issuer, '') AS issuer, COALESCE(u.subject, '') AS subject, u.created_at, u.updated_at,
+	       u.sync
 	FROM sessions s JOIN users u ON u.id = s.user_id
 	WHERE s.token_hash `
 
@@ -67,6 +68,7 @@ func newFoundColumns() *foundColumns {
 		s.Issuer, s.ProviderSession, &s.UserAgent, &s.Address,
 		&u.ID, &u.ExternalID, u.InternalID, &u.Email, &u.EmailCanonical, &u.DisplayName,
 		&u.Status, u.Issuer, u.Subject, &u.CreatedAt, &u.UpdatedAt,
+		&u.Sync,
 	}
 	return c
 }

@@ -56,7 +56,7 @@ func (s *Store) Enlist(ctx context.Context, id signup.ID, at time.Time) (provisi
 			subject = receipt.subject(&user)
 			return err
 		}
-		kind, user, err := enlist(tx, receipt, at)
+		kind, user, err := s.enlist(tx, receipt, at)
 		if err != nil {
 			return err
 		}
@@ -83,7 +83,7 @@ func (s *Store) Enlist(ctx context.Context, id signup.ID, at time.Time) (provisi
 // enlist makes the candidate a user, unless someone has the address. Of two
 // with one address the second waits here for the first to commit, and then
 // finds its row.
-func enlist(tx *gorm.DB, receipt signupRow, at time.Time) (signup.Kind, userRow, error) {
+func (s *Store) enlist(tx *gorm.DB, receipt signupRow, at time.Time) (signup.Kind, userRow, error) {
 	user := receipt.candidate(at)
 	unique := clause.OnConflict{Columns: []clause.Column{{Name: "email_canonical"}}, DoNothing: true}
 	query := tx.Clauses(unique)
@@ -103,7 +103,7 @@ func enlist(tx *gorm.DB, receipt signupRow, at time.Time) (signup.Kind, userRow,
 	if inserted.RowsAffected == 0 {
 		return meet(tx, user)
 	}
-	return signup.New, user, audit(tx, transition{
+	return signup.New, user, s.record(tx, transition{
 		at: at, user: user.ID, signup: receipt.ID, to: directory.Received,
 	})
 }
@@ -191,7 +191,7 @@ func (s *Store) move(
 		if moved = updated.RowsAffected == 1; updated.Error != nil || !moved || t.from == t.to {
 			return updated.Error
 		}
-		if err := audit(tx, t); err != nil {
+		if err := s.record(tx, t); err != nil {
 			return err
 		}
 		if failpoint.Enabled && t.point != "" {

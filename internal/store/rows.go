@@ -31,6 +31,20 @@ type userRow struct {
 	CheckAt                 *time.Time `gorm:"column:check_at"`
 	CreatedAt               time.Time  `gorm:"column:created_at"`
 	UpdatedAt               time.Time  `gorm:"column:updated_at;autoUpdateTime:false"`
+	Version                 int64      `gorm:"column:version;default:1"`
+	Origin                  string     `gorm:"column:origin"`
+	Locale                  string     `gorm:"column:locale"`
+	MadeThere               bool       `gorm:"column:made_there"`
+	Adopt                   bool       `gorm:"column:adopt"`
+	AdoptInternalID         *string    `gorm:"column:adopt_internal_id"`
+	Sync                    string     `gorm:"column:sync"`
+	SyncChange              int64      `gorm:"column:sync_change"`
+	SyncErrorClass          *string    `gorm:"column:sync_error_class"`
+	SyncAmbiguousUntil      *time.Time `gorm:"column:sync_ambiguous_until"`
+	SyncClaimedUntil        *time.Time `gorm:"column:sync_claimed_until"`
+	SuspendedAt             *time.Time `gorm:"column:suspended_at"`
+	DeleteAfter             *time.Time `gorm:"column:delete_after"`
+	DeletedAt               *time.Time `gorm:"column:deleted_at"`
 }
 
 func (userRow) TableName() string { return "users" }
@@ -45,8 +59,15 @@ func (r userRow) user() directory.User {
 		Status:      directory.Status(r.Status),
 		Issuer:      orEmpty(r.Issuer),
 		Subject:     orEmpty(r.Subject),
+		Locale:      r.Locale,
+		Origin:      directory.Origin(r.Origin),
+		Sync:        directory.Sync(r.Sync),
+		SyncClass:   orEmpty(r.SyncErrorClass),
+		LastClass:   orEmpty(r.ProvisionLastErrorClass),
+		Version:     r.Version,
 		CreatedAt:   r.CreatedAt.UTC(),
 		UpdatedAt:   r.UpdatedAt.UTC(),
+		DeleteAfter: orZero(r.DeleteAfter),
 	}
 }
 
@@ -98,6 +119,11 @@ func (r signupRow) candidate(now time.Time) userRow {
 		EmailCanonical: orEmpty(r.EmailCanonical),
 		DisplayName:    orEmpty(r.DisplayName),
 		Status:         string(directory.Received),
+		Origin:         string(directory.FromSignup),
+		Locale:         r.Locale,
+		MadeThere:      true,
+		Sync:           string(directory.SyncSynced),
+		Version:        1,
 		CreatedAt:      storedTime(r.CreatedAt),
 		UpdatedAt:      at,
 	}

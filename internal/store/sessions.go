@@ -54,7 +54,7 @@ func (s *Store) recognise(tx *gorm.DB, identity directory.Identity, at time.Time
 		return after, err
 	}
 	after.UpdatedAt = at
-	return after, signIn(tx, row, after)
+	return after, s.signIn(tx, row, after)
 }
 
 // mismatch says of a violation that another user here is bound to the identity.
@@ -72,7 +72,7 @@ func (s *Store) locked(tx *gorm.DB) *gorm.DB {
 }
 
 // signIn stores what a login has changed of a user.
-func signIn(tx *gorm.DB, before userRow, after directory.User) error {
+func (s *Store) signIn(tx *gorm.DB, before userRow, after directory.User) error {
 	change := map[string]any{
 		"status":                     string(after.Status),
 		"internal_id":                string(after.InternalID),
@@ -94,7 +94,7 @@ func signIn(tx *gorm.DB, before userRow, after directory.User) error {
 	if before.Status == string(after.Status) {
 		return nil
 	}
-	return audit(tx, transition{
+	return s.record(tx, transition{
 		at: after.UpdatedAt, user: before.ID, actor: actorUser, from: directory.Status(before.Status), to: after.Status,
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
 )
 
@@ -20,6 +21,9 @@ type Jobs interface {
 	Announce()
 	EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error
 	EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error
+	EnqueueChange(ctx context.Context, tx *sql.Tx, id directory.UserID) error
+	EnqueueEnrol(ctx context.Context, tx *sql.Tx, id directory.UserID) error
+	EnqueueRemind(ctx context.Context, tx *sql.Tx, id directory.UserID) error
 }
 
 // Store is the directory's rows behind the stores that the domain asks for:

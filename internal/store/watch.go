@@ -144,7 +144,7 @@ func (s *Store) Activate(ctx context.Context, id directory.UserID, at time.Time)
 		if moved = updated.RowsAffected == 1; updated.Error != nil || !moved {
 			return updated.Error
 		}
-		return audit(tx, transition{at: at, user: string(id), from: directory.Invited, to: directory.Active})
+		return s.record(tx, transition{at: at, user: string(id), from: directory.Invited, to: directory.Active})
 	})
 	return moved && err == nil, err
 }
