@@ -13,14 +13,14 @@ import (
 // The queues of what concerns users rather than sign-ups. Imports have workers
 // of their own, so that a hundred thousand of them keep nobody waiting.
 const (
-	changeQueue  = "change"
-	importQueue  = "import"
+	changeQueue = "change"
+	importQueue = "import"
 )
 
 // The workers of these queues, of one replica.
 const (
-	changeWorkers  = 8
-	importWorkers  = 8
+	changeWorkers = 8
+	importWorkers = 8
 )
 
 // carryUser does for a user what can be done now and returns when to call
