@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"internal/nativeapp":                {},
 	"internal/clientkey":                {},
 	"internal/invitation":               {"internal/directory"},
-	"internal/audit":                    {},
+	"internal/audit":                    {"internal/directory"},
 	"internal/admintoken":               {},
 	"internal/account":                  {"internal/audit", "internal/directory"},
 	"internal/ratelimit":                {"internal/directory"},
