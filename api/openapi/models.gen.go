@@ -511,7 +511,7 @@ type AdminUser struct {
 type AdminUserChange struct {
 	DisplayName *string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
 	Email       *string `json:"email,omitempty" validate:"omitempty,min=3,max=254"`
-	Locale      *string `json:"locale,omitempty" validate:"omitempty,bcp47_language_tag,max=35"`
+	Locale      *string `json:"locale,omitempty" validate:"omitempty,max=35,len=0|bcp47_language_tag"`
 }
 
 // AdminUserCreate defines model for AdminUserCreate.
@@ -1045,7 +1045,7 @@ type ListUsersParams struct {
 	// UpdatedBefore Last changed earlier than this.
 	UpdatedBefore time.Time `form:"updated_before,omitempty" json:"updated_before,omitempty"`
 
-	// Email The address
+	// Email The address, however it is typed.
 	Email string `form:"email,omitempty" json:"email,omitempty"`
 
 	// ExternalID The user's key as Beyond Identity stores it for us.
