@@ -39,7 +39,7 @@ var owned = []struct {
 // listed may import none.
 var allowed = map[string][]string{
 	"api": {
-		"api/openapi", "internal/challenge", "internal/directory", "internal/invitation", "internal/login",
+		"api/openapi", "internal/account", "internal/challenge", "internal/directory", "internal/invitation", "internal/login",
 		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup",
 	},
 	"api/openapi":                       {},
@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"internal/clientkey":                {},
 	"internal/invitation":               {"internal/directory"},
 	"internal/audit":                    {},
-	"internal/account":                  {"internal/audit", "internal/directory"},
+	"internal/account":                  {"internal/directory", "internal/mail", "internal/ratelimit"},
 	"internal/ratelimit":                {"internal/directory"},
 	"internal/signup":                   {"internal/directory", "internal/failpoint", "internal/invitation", "internal/ratelimit"},
 	"internal/session":                  {"internal/directory"},
@@ -64,7 +64,7 @@ var allowed = map[string][]string{
 		"internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/mail",
 		"internal/signup",
 	},
-	"internal/queue": {"internal/directory", "internal/signup"},
+	"internal/queue": {"internal/account", "internal/directory", "internal/signup"},
 	"internal/store": {
 		"internal/account", "internal/audit", "internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
 		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations",
