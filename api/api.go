@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/session"
@@ -33,6 +34,7 @@ type Config struct {
 	WithoutProviderLogout bool
 
 	Signups  *signup.Service
+	Accounts *account.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service
 	Limits   Limits // nil for none

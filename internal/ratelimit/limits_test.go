@@ -37,7 +37,7 @@ func TestLimitsAreReadAsTheyAreWritten(t *testing.T) {
 			}),
 			"client=30/1m,address=2/1h30m,domain=off,global=3000/1m,login=300/1m,logout=600/1m,email=5/1h",
 		},
-		"all buckets are off": {"client=off,address=off,domain=off,global=off,login=off,logout=off", ratelimit.Limits{}, "off"},
+		"all buckets are off": {"client=off,address=off,domain=off,global=off,login=off,logout=off,email=off", ratelimit.Limits{}, "off"},
 		"the defaults by hand": {
 			"global=3000/60s,domain=600/1m0s,address=5/60m,client=30/1m", ratelimit.DefaultLimits(), "on",
 		},

@@ -39,9 +39,9 @@ var exported = map[string][]string{
 // account.ErrNotFound.
 func (s *Store) ExportUser(ctx context.Context, id directory.UserID) (account.Export, error) {
 	var held account.Export
-	// One transaction, so that nothing is told twice or not at all.
+	// The lock keeps logins and changes out until all has been read.
 	err := s.transact(ctx, func(tx *gorm.DB) error {
-		user, err := tell[userRow](tx.Where("id = ?", string(id)))
+		user, err := tell[userRow](s.locked(tx).Where("id = ?", string(id)))
 		if err != nil {
 			return err
 		}
