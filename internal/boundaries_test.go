@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/invitation":               {"internal/directory"},
 	"internal/audit":                    {"internal/directory"},
 	"internal/admintoken":               {},
-	"internal/account":                  {"internal/audit", "internal/directory"},
+	"internal/account":                  {"internal/audit", "internal/directory", "internal/mail", "internal/ratelimit"},
 	"internal/ratelimit":                {"internal/directory"},
 	"internal/signup":                   {"internal/directory", "internal/failpoint", "internal/invitation", "internal/ratelimit"},
 	"internal/session":                  {"internal/directory"},
@@ -66,7 +66,7 @@ var allowed = map[string][]string{
 		"internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/mail",
 		"internal/signup",
 	},
-	"internal/queue": {"internal/directory", "internal/signup"},
+	"internal/queue": {"internal/account", "internal/directory", "internal/signup"},
 	"internal/store": {
 		"internal/account", "internal/audit", "internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
 		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations",

@@ -60,8 +60,8 @@ func (s *Store) changeUser(
 	return after.user(), nil
 }
 
-// write stores what has changed of a user who is locked.
-func write(tx *gorm.DB, id string, at time.Time, change map[string]any) error {
+// put stores what has changed of a user who is locked.
+func put(tx *gorm.DB, id string, at time.Time, change map[string]any) error {
 	change["updated_at"] = storedTime(at)
 	return tx.Model(&userRow{}).Where("id = ?", id).UpdateColumns(change).Error
 }
@@ -70,7 +70,7 @@ func write(tx *gorm.DB, id string, at time.Time, change map[string]any) error {
 // and its line of the audit.
 func (s *Store) moveUser(tx *gorm.DB, before userRow, to directory.Status, at time.Time, change map[string]any) error {
 	change["status"] = string(to)
-	if err := write(tx, before.ID, at, change); err != nil {
+	if err := put(tx, before.ID, at, change); err != nil {
 		return err
 	}
 	return s.record(tx, transition{
@@ -106,13 +106,33 @@ func (s *Store) edit(tx *gorm.DB, before userRow, edit account.Edit) error {
 	if len(change) == 0 {
 		return nil
 	}
-	if err := write(tx, before.ID, edit.At, change); err != nil {
+	if err := put(tx, before.ID, edit.At, change); err != nil {
+		return err
+	}
+	if err := s.movedOut(tx, before, edit); err != nil {
 		return err
 	}
 	if err := s.recordChange(tx, before.ID, "user.updated", edit.At); err != nil || !carried {
 		return err
 	}
 	return s.wantSync(tx, directory.UserID(before.ID))
+}
+
+// movedOut sees to what follows from another address, if the edit has one: a
+// code for yet another is of no use any more, and the old one is told.
+func (s *Store) movedOut(tx *gorm.DB, before userRow, edit account.Edit) error {
+	if edit.Email == nil || edit.Email.Canonical() == before.EmailCanonical {
+		return nil
+	}
+	if err := forgetWish(tx, before.ID); err != nil {
+		return err
+	}
+	// Before they were active it may have been somebody else's, by a mistake in
+	// typing.
+	if !edit.Tell || before.ActivatedAt == nil {
+		return nil
+	}
+	return s.write(tx, letterAbout(before, account.LetterEmailChanged, edit.At))
 }
 
 // SuspendUser ends the user's sessions and lets them sign in no more. The
@@ -135,8 +155,10 @@ func (s *Store) SuspendUser(ctx context.Context, id directory.UserID, version in
 // shutOut ends all that the user could act by. A trigger of the schema has done
 // so for who was active; others have nothing, unless something went wrong.
 func (s *Store) shutOut(tx *gorm.DB, user userRow) error {
-	_, err := s.endOfUsers(tx, []string{user.ID}, tx.Model(&sessionRow{}), tx)
-	return err
+	if _, err := s.endOfUsers(tx, []string{user.ID}, tx.Model(&sessionRow{}), tx); err != nil {
+		return err
+	}
+	return forgetWish(tx, user.ID)
 }
 
 // RestoreUser undoes a suspension or, within its grace period, a deletion. It
@@ -180,13 +202,20 @@ func (s *Store) DeleteUser(ctx context.Context, id directory.UserID, deletion ac
 		if err := s.shutOut(tx, before); err != nil {
 			return err
 		}
+		if deletion.Tell {
+			letter := letterAbout(before, account.LetterClosing, deletion.At)
+			letter.DueAt = storedTimeOrNull(deletion.After)
+			if err := s.write(tx, letter); err != nil {
+				return err
+			}
+		}
 		return s.wantSync(tx, id)
 	})
 }
 
 // hasten brings the deletion of a user forward.
 func (s *Store) hasten(tx *gorm.DB, before userRow, at time.Time, change map[string]any) error {
-	if err := write(tx, before.ID, at, change); err != nil {
+	if err := put(tx, before.ID, at, change); err != nil {
 		return err
 	}
 	return s.recordChange(tx, before.ID, "user.deletion_hastened", at)

@@ -72,8 +72,10 @@ func TestAWrongSettingStopsTheStartWithItsName(t *testing.T) {
 		set  map[string]string
 		want string
 	}{
-		"a misspelt variable":                   {map[string]string{"PORTICO_SESION_IDLE": "1h"}, "PORTICO_SESION_IDLE"},
-		"a secret's file for what is no secret": {map[string]string{"PORTICO_LISTEN_FILE": "/x"}, "PORTICO_LISTEN_FILE"},
+		"a misspelt variable":                          {map[string]string{"PORTICO_SESION_IDLE": "1h"}, "PORTICO_SESION_IDLE"},
+		"a secret's file for what is no secret":        {map[string]string{"PORTICO_LISTEN_FILE": "/x"}, "PORTICO_LISTEN_FILE"},
+		"a grace period without end":                   {map[string]string{"PORTICO_DELETE_GRACE": "2161h"}, "PORTICO_DELETE_GRACE"},
+		"a grace period that is over before it begins": {map[string]string{"PORTICO_DELETE_GRACE": "-1s"}, "PORTICO_DELETE_GRACE"},
 		"a redirect that no app can own": {map[string]string{
 			"PORTICO_NATIVE_REDIRECT_URIS": "https://app.example.com/in,myapp:/in",
 		}, `PORTICO_NATIVE_REDIRECT_URIS: not a redirect address of a native app: "myapp:/in"`},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/login"
@@ -49,6 +50,7 @@ type parts struct {
 	login    *login.RelyingParty
 	carry    *provision.Service
 	signups  *signup.Service
+	accounts *account.Service
 	api      *api.API
 	beyond   *beyondidentity.Client
 	reload   *reloader
@@ -84,12 +86,13 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	}
 	limiter := newLimiter(p, stored)
 	signups := newSignups(config, p, stored, limiter)
-	served, err := newAPI(config, p, stored, rp, sessions, signups, limiter, log)
+	accounts := newAccounts(config, p, stored, limiter, log)
+	served, err := newAPI(config, p, stored, rp, sessions, signups, accounts, limiter, log)
 	if err != nil {
 		return nil, err
 	}
 	return &parts{
-		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond,
+		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond,
 		carry: newProvision(config, p, stored, q, beyond, log), plan: p, log: log,
 	}, nil
 }
@@ -111,7 +114,7 @@ func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
 }
 
 func newAPI(
-	config Config, p plan, stored *store.Store, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
+	config Config, p plan, stored *store.Store, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service, accounts *account.Service,
 	limiter *ratelimit.Limiter, log *slog.Logger,
 ) (*api.API, error) {
 	served := api.Config{
@@ -123,6 +126,7 @@ func newAPI(
 		NativeRedirects:       p.native,
 		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
 		Signups:               signups,
+		Accounts:              accounts,
 		Login:                 rp,
 		Sessions:              sessions,
 		Now:                   time.Now,
@@ -150,6 +154,23 @@ func newSignups(config Config, p plan, stored *store.Store, limiter *ratelimit.L
 		signups.Challenge = p.challenge
 	}
 	return signups
+}
+
+func newAccounts(config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter, log *slog.Logger) *account.Service {
+	accounts := &account.Service{
+		Store:  stored,
+		Policy: p.policy,
+		Grace:  config.DeleteGrace,
+		Now:    time.Now,
+		Log:    log,
+	}
+	if limiter != nil {
+		accounts.Limits = limiter
+	}
+	if p.mailer != nil {
+		accounts.Mailer = p.mailer
+	}
+	return accounts
 }
 
 func newProvision(
@@ -241,6 +262,8 @@ func (p *parts) handlers() queue.Handlers {
 		CarrySignup: parking(p.carry.Carry),
 		Resend:      parking(p.carry.Resend),
 		Notify:      parking(p.carry.Notify),
+		ProveEmail:  p.accounts.ProveEmail,
+		SendLetter:  p.accounts.SendLetter,
 		Reconcile:   p.logged("reconcile", p.carry.Reconcile),
 		Housekeep:   p.logged("housekeeping", p.housekeep),
 	}
