@@ -2,8 +2,6 @@ package program
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -179,30 +177,6 @@ func newProvision(
 		carry.Mailer = p.mailer
 	}
 	return carry
-}
-
-// fingerprint names the API's token without giving it away: a part of its
-// hash, with the address that it is for.
-func fingerprint(config Config) string {
-	token, err := config.BeyondAPIToken.Current()
-	if err != nil || token == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(config.BeyondAPIURL + "\x00" + token))
-	return hex.EncodeToString(sum[:8])
-}
-
-func newBeyond(config Config) (*beyondidentity.Client, error) {
-	return beyondidentity.New(beyondidentity.Config{
-		BaseURL: config.BeyondAPIURL,
-		Token: func() (beyondidentity.Token, error) {
-			token, err := config.BeyondAPIToken.Current()
-			return beyondidentity.NewToken(token), err
-		},
-		Timeout:   callLimit,
-		UserAgent: "portico/" + version(),
-		MaxConns:  callsAtOnce,
-	})
 }
 
 func newRelyingParty(config Config, p plan, flows login.FlowStore, log *slog.Logger) (*login.RelyingParty, error) {
