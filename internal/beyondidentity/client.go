@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode"
+
+	"github.com/portico-id/portico/internal/directory"
 )
 
 // Bounds on what is read of an answer, in bytes.
@@ -27,7 +29,7 @@ const (
 
 var (
 	errNotJSON  = errors.New("the answer is not JSON")
-	errTooLarge = errors.New("the answer is larger than 1 MiB")
+	errTooLarge = errors.New("the answer is larger than any that is due")
 )
 
 // Client calls the management APIs. It is safe for concurrent use, and retries
@@ -67,8 +69,11 @@ type request struct {
 	method string
 	path   string
 	query  url.Values
-	body   []byte // JSON, or nil
-	name   string // the user's, which the answer may repeat
+	body   []byte               // JSON, or nil
+	name   string               // the user's, which the answer may repeat
+	id     directory.InternalID // the user's, if the path names one
+	limit  int                  // of the body of a success, in bytes; zero means maxBody
+	empty  bool                 // the body of a success is empty, and need not be JSON
 }
 
 // exchange is one call under way and what is known of its answer.
@@ -156,9 +161,9 @@ func (c *Client) do(ctx context.Context, r request) (*exchange, []byte, error) {
 	x.requestID = x.safe(firstOf(resp.Header, "X-Request-Id", "Request-Id", "X-Correlation-Id"), maxIDChars)
 	if resp.StatusCode/100 != 2 {
 		x.retryAfter = retryAfter(resp.StatusCode, resp.Header, c.now())
-		return nil, nil, x.refused(resp)
+		return nil, nil, x.refused(r, resp)
 	}
-	body, err := readJSON(resp)
+	body, err := r.read(resp)
 	if err != nil {
 		return nil, nil, x.fail(Ambiguous, err)
 	}
@@ -209,7 +214,7 @@ func (x *exchange) classOfTransport() Class {
 }
 
 // refused returns the failure for an answer that is not a success.
-func (x *exchange) refused(resp *http.Response) *Error {
+func (x *exchange) refused(r request, resp *http.Response) *Error {
 	e := &Error{
 		Op:         x.op,
 		Class:      classOfStatus(x.op, resp.StatusCode),
@@ -217,26 +222,44 @@ func (x *exchange) refused(resp *http.Response) *Error {
 		RequestID:  x.requestID,
 		RetryAfter: x.retryAfter,
 	}
-	if body, err := readJSON(resp); err == nil {
+	if body, err := readJSON(resp, maxBody); err == nil {
 		code, message := decodeProblem(body)
 		e.Code, e.Message = x.safe(code, maxIDChars), x.safe(message, maxText)
+		if x.status == http.StatusNotFound && r.id != "" && isAboutUser(body, r.id) {
+			e.Class = NotFound
+		}
 	}
 	return e
 }
 
+// read returns the body of a success. It returns what readJSON does.
+func (r request) read(resp *http.Response) ([]byte, error) {
+	if r.empty {
+		return readBody(resp, maxBody)
+	}
+	if r.limit > 0 {
+		return readJSON(resp, r.limit)
+	}
+	return readJSON(resp, maxBody)
+}
+
 // readJSON returns the body of an answer that calls itself JSON. It returns
 // errNotJSON, errTooLarge, or what the connection says.
-func readJSON(resp *http.Response) ([]byte, error) {
+func readJSON(resp *http.Response, limit int) ([]byte, error) {
 	kind, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	isJSON := kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
 	if err != nil || !isJSON || resp.Header.Get("Content-Encoding") != "" {
 		return nil, errNotJSON
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	return readBody(resp, limit)
+}
+
+func readBody(resp *http.Response, limit int) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > maxBody {
+	if len(body) > limit {
 		return nil, errTooLarge
 	}
 	return body, nil
