@@ -92,9 +92,15 @@ type accepted struct {
 	userID directory.UserID // of its candidate
 	hash   signup.Hash
 	email  directory.Email
+	as     directory.ExternalID // empty for the user's own id
 }
 
-func (a accepted) externalID() directory.ExternalID { return directory.ExternalID(a.userID) }
+func (a accepted) externalID() directory.ExternalID {
+	if a.as != "" {
+		return a.as
+	}
+	return directory.ExternalID(a.userID)
+}
 
 // accept stores a sign-up with an address of its own.
 func (w *world) accept(t *testing.T) accepted {
