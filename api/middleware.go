@@ -29,6 +29,7 @@ type notes struct {
 	admin     string // the name of the token that the request was made with
 	code      code
 	logged    bool
+	audited   bool
 }
 
 const notesKey = "portico.notes"

@@ -9,5 +9,5 @@ import (
 func administer(served *api.Config, p plan, stored *store.Store) {
 	served.AdminTokens = p.secrets.AdminTokens
 	served.Pages = p.secrets.keys
-	served.Audit = stored
+	served.Events = stored
 }
