@@ -80,6 +80,8 @@ type Config struct {
 	SessionsPerUser    int           `help:"How many sessions a user may have. One more ends the one that was not used for longest. 0 for as many as they like." default:"50" group:"session"`
 	Keys               Secret        `help:"Keys that seal logins under way: base64 of 32 random bytes each, comma-separated, newest first." placeholder:"KEYS" group:"session"`
 
+	AuditRetention time.Duration `help:"How long events of the audit are kept: a day at least, 0 for ever. What was shortened counts a day later." default:"8760h" group:"misc"`
+
 	AllowInsecureLocalhost bool   `help:"Permit http for localhost: cookies then lack Secure and their prefix. For trials only." group:"misc"`
 	LogLevel               string `help:"debug, info, warn or error." default:"info" group:"misc"`
 }
@@ -108,7 +110,7 @@ func setting(name string, err error) error { return fmt.Errorf("%s %w", name, er
 func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
-		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
+		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail, c.checkAudit,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

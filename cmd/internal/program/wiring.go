@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/login"
@@ -50,10 +51,13 @@ type parts struct {
 	carry    *provision.Service
 	signups  *signup.Service
 	api      *api.API
+	audit    *audit.Recorder
 	beyond   *beyondidentity.Client
 	reload   *reloader
 	plan     plan
-	log      *slog.Logger
+	// retention is how long events of the audit are kept; 0 for ever.
+	retention time.Duration
+	log       *slog.Logger
 }
 
 // wire builds everything from the configuration and an open database. It
@@ -64,6 +68,7 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 		return nil, err
 	}
 	stored := store.New(db, q)
+	stored.Log = log
 	beyond, err := newBeyond(config)
 	if err != nil {
 		return nil, err
@@ -84,13 +89,14 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	}
 	limiter := newLimiter(p, stored)
 	signups := newSignups(config, p, stored, limiter)
-	served, err := newAPI(config, p, rp, sessions, signups, limiter, log)
+	recorder := &audit.Recorder{Store: stored, Now: time.Now, Log: log}
+	served, err := newAPI(config, p, rp, sessions, signups, limiter, recorder, log)
 	if err != nil {
 		return nil, err
 	}
 	return &parts{
-		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond,
-		carry: newProvision(config, p, stored, q, beyond, log), plan: p, log: log,
+		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond, audit: recorder,
+		carry: newProvision(config, p, stored, q, beyond, log), plan: p, retention: config.AuditRetention, log: log,
 	}, nil
 }
 
@@ -112,7 +118,7 @@ func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
 
 func newAPI(
 	config Config, p plan, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
-	limiter *ratelimit.Limiter, log *slog.Logger,
+	limiter *ratelimit.Limiter, recorder *audit.Recorder, log *slog.Logger,
 ) (*api.API, error) {
 	served := api.Config{
 		PublicURL:             config.PublicURL,
@@ -126,6 +132,7 @@ func newAPI(
 		Signups:               signups,
 		Login:                 rp,
 		Sessions:              sessions,
+		Audit:                 recorder,
 		Now:                   time.Now,
 		Log:                   log,
 	}
@@ -278,8 +285,11 @@ func (p *parts) housekeep(ctx context.Context) error {
 			return err
 		}
 		buckets, err := p.store.PurgeRateLimits(ctx, now.Add(-time.Minute), purgeAtOnce)
-		if err != nil || max(purged, buckets) < purgeAtOnce {
+		if err != nil {
 			return err
+		}
+		if max(purged, buckets) < purgeAtOnce {
+			return p.retainAudit(ctx)
 		}
 	}
 }
