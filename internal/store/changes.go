@@ -19,6 +19,11 @@ func (s *Store) wantSync(tx *gorm.DB, id directory.UserID) error {
 	if err != nil {
 		return err
 	}
+	return s.enqueueChange(tx, id)
+}
+
+// enqueueChange inserts the job that carries what has changed of the user.
+func (s *Store) enqueueChange(tx *gorm.DB, id directory.UserID) error {
 	sqltx, err := sqlTx(tx)
 	if err != nil {
 		return err
