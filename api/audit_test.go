@@ -118,7 +118,7 @@ func TestWhoIsSignedInWhoIsNotAndWhyIsWrittenDown(t *testing.T) {
 	})
 	step(t, "ASVS-16.3.1 one without a flow", func(t *testing.T) {
 		b := b.in(t)
-		b.returns(w.url + "/callback?code=c&state=s").is(http.StatusBadRequest, "flow_missing")
+		b.returns(w.url+"/callback?code=c&state=s").is(http.StatusBadRequest, "flow_missing")
 		b.post("/callback", `{"code":"c","state":"s","flow":"canary"}`).is(http.StatusBadRequest, "flow_invalid")
 		l.has(t, "anyone login.refused refused flow_missing", "anyone login.refused refused flow_invalid")
 	})
@@ -181,6 +181,7 @@ func TestWhatIsRefusedToWhomIsWrittenDown(t *testing.T) {
 			b := b.in(t)
 			w.clock.advance(recentLogin)
 			b.del("/me/sessions").asksForALogin(recentLogin)
+			w.clock.advance(-recentLogin) // the provider's clock has not moved
 			e := l.has(t, "user request.refused refused recent_login_required DELETE /me/sessions")[0]
 			if me := b.get("/me").is(http.StatusOK); e.UserID != directory.UserID(me.json("id")) || e.Origin.SessionID != me.json("session", "id") {
 				t.Errorf("it is by %+v about %q", e.Origin, e.UserID)
@@ -202,7 +203,7 @@ func TestWhatIsRefusedToWhomIsWrittenDown(t *testing.T) {
 		})
 		step(t, "and what was done", func(t *testing.T) {
 			b := b.in(t)
-			b.del("/me/sessions/"+b.me().ID).is(http.StatusNoContent)
+			b.del("/me/sessions/" + b.me().ID).is(http.StatusNoContent)
 			l.has(t, "user session.ended success revoked session")
 		})
 	})
