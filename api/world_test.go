@@ -21,6 +21,7 @@ import (
 
 	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/admintoken"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
@@ -183,6 +184,7 @@ func newWorld(t *testing.T, o options) *world {
 		Pages:           w.keys,
 		Events:          w.store,
 		Accounts:        w.accounts(),
+		Audit:           w.recorder(log),
 		Now:             w.flows.now, Log: log,
 	}
 	if !o.limits.Off() {
@@ -208,6 +210,23 @@ func newWorld(t *testing.T, o options) *world {
 		w.secrets.check(t, w.log.text())
 	})
 	return w
+}
+
+// recorder writes down what is refused, as serve does.
+func (w *world) recorder(log *slog.Logger) *audit.Recorder {
+	w.store.Log = log
+	recorder := &audit.Recorder{Store: w.store, Now: time.Now, Log: log}
+	ctx, cancel := context.WithCancel(w.t.Context())
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		recorder.Run(ctx)
+	}()
+	w.t.Cleanup(func() {
+		cancel()
+		<-stopped
+	})
+	return recorder
 }
 
 // signUps makes what accepts sign-ups and what carries them out.

@@ -16,7 +16,7 @@ const (
 	waiting    = 1024             // events that are not written yet
 	batch      = 100              // events of one transaction
 	writeLimit = 10 * time.Second // for a transaction
-	flushLimit = 10 * time.Second  // for all that is left at the end
+	flushLimit = 10 * time.Second // for all that is left at the end
 	retryAfter = time.Second      // while the database is away
 )
 

@@ -82,7 +82,8 @@ type Config struct {
 	SessionsPerUser    int           `help:"How many sessions a user may have. One more ends the one that was not used for longest. 0 for as many as they like." default:"50" group:"session"`
 	Keys               Secret        `help:"Keys that seal logins under way: base64 of 32 random bytes each, comma-separated, newest first." placeholder:"KEYS" group:"session"`
 
-	DeleteGrace time.Duration `help:"How long after a user has closed their account it is deleted for good. Until then an operator can restore it." default:"72h" group:"account"`
+	DeleteGrace    time.Duration `help:"How long after a user has closed their account it is deleted for good. Until then an operator can restore it." default:"72h" group:"account"`
+	AuditRetention time.Duration `help:"How long events of the audit are kept: a day at least, 0 for ever. What was shortened counts a day later." default:"8760h" group:"misc"`
 
 	AllowInsecureLocalhost bool   `help:"Permit http for localhost: cookies then lack Secure and their prefix. For trials only." group:"misc"`
 	LogLevel               string `help:"debug, info, warn or error." default:"info" group:"misc"`
@@ -113,7 +114,7 @@ func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
 		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkBeyond, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
-		c.checkAccounts,
+		c.checkAccounts, c.checkAudit,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

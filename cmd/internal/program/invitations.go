@@ -48,7 +48,7 @@ type invitationsCreateCmd struct {
 // so that a script can take it from there.
 func (cmd invitationsCreateCmd) Run(ctx context.Context, env environment, out streams) error {
 	return cmd.invitations(ctx, env, func(service *invitation.Service) error {
-		created, err := service.Create(ctx, invitation.Terms{
+		created, err := service.Create(byOperator(ctx), invitation.Terms{
 			Uses: cmd.Uses, Life: cmd.Expires, Email: cmd.Email, Note: cmd.Note,
 		})
 		if errors.Is(err, invitation.ErrTerms) || errors.Is(err, directory.ErrEmail) {
@@ -177,7 +177,7 @@ func (cmd invitationsRevokeCmd) Run(ctx context.Context, env environment, out st
 		return &UsageError{fmt.Errorf("%w: list shows the ids", err)}
 	}
 	return cmd.invitations(ctx, env, func(service *invitation.Service) error {
-		if err := service.Revoke(ctx, id); err != nil {
+		if err := service.Revoke(byOperator(ctx), id); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintf(out.stdout, "invitation %s is revoked\n", id)

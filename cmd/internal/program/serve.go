@@ -222,6 +222,7 @@ func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error 
 	}
 	running.Go(func() { _ = p.login.Run(background) })
 	running.Go(func() { p.sessions.Run(background) })
+	running.Go(func() { p.audit.Run(background) })
 	running.Go(func() { p.reload.Run(background) })
 	// Long polls end with readiness: their requests would hold the shutdown up.
 	running.Go(func() { p.signups.Run(ctx) })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/gate"
@@ -51,10 +52,13 @@ type parts struct {
 	signups  *signup.Service
 	accounts *account.Service
 	api      *api.API
+	audit    *audit.Recorder
 	beyond   *beyondidentity.Client
 	reload   *reloader
 	plan     plan
-	log      *slog.Logger
+	// retention is how long events of the audit are kept; 0 for ever.
+	retention time.Duration
+	log       *slog.Logger
 }
 
 // wire builds everything from the configuration and an open database. It
@@ -65,6 +69,7 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 		return nil, err
 	}
 	stored := store.New(db, q)
+	stored.Log = log
 	beyond, err := newBeyond(config)
 	if err != nil {
 		return nil, err
@@ -86,13 +91,16 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	limiter := newLimiter(p, stored)
 	signups := newSignups(config, p, stored, limiter)
 	accounts := newAccounts(config, p, stored, limiter, log)
-	served, err := newAPI(config, p, stored, rp, sessions, signups, accounts, limiter, log)
+	recorder := &audit.Recorder{Store: stored, Now: time.Now, Log: log}
+	served, err := newAPI(config, p, stored, limiter, api.Config{
+		Signups: signups, Accounts: accounts, Login: rp, Sessions: sessions, Audit: recorder, Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
 	return &parts{
-		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond,
-		carry: newProvision(config, p, stored, q, beyond, log), plan: p, log: log,
+		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond, audit: recorder,
+		carry: newProvision(config, p, stored, q, beyond, log), plan: p, retention: config.AuditRetention, log: log,
 	}, nil
 }
 
@@ -112,25 +120,16 @@ func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
 	return &ratelimit.Limiter{Store: stored, Limits: p.limits, Now: time.Now}
 }
 
-func newAPI(
-	config Config, p plan, stored *store.Store, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service, accounts *account.Service,
-	limiter *ratelimit.Limiter, log *slog.Logger,
-) (*api.API, error) {
-	served := api.Config{
-		PublicURL:             config.PublicURL,
-		FrontendOrigins:       config.FrontendOrigins,
-		DefaultReturnTo:       config.DefaultReturnTo,
-		InsecureLocalhost:     config.AllowInsecureLocalhost,
-		TrustedProxies:        p.proxies,
-		NativeRedirects:       p.native,
-		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
-		Signups:               signups,
-		Accounts:              accounts,
-		Login:                 rp,
-		Sessions:              sessions,
-		Now:                   time.Now,
-		Log:                   log,
-	}
+// newAPI returns the API over what served names.
+func newAPI(config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter, served api.Config) (*api.API, error) {
+	served.PublicURL = config.PublicURL
+	served.FrontendOrigins = config.FrontendOrigins
+	served.DefaultReturnTo = config.DefaultReturnTo
+	served.InsecureLocalhost = config.AllowInsecureLocalhost
+	served.TrustedProxies = p.proxies
+	served.NativeRedirects = p.native
+	served.WithoutProviderLogout = config.OIDCBackchannelLogout == logoutOff
+	served.Now = time.Now
 	if limiter != nil {
 		served.Limits = limiter
 	}
@@ -286,8 +285,11 @@ func (p *parts) housekeep(ctx context.Context) error {
 			return err
 		}
 		buckets, err := p.store.PurgeRateLimits(ctx, now.Add(-time.Minute), purgeAtOnce)
-		if err != nil || max(purged, buckets) < purgeAtOnce {
+		if err != nil {
 			return err
+		}
+		if max(purged, buckets) < purgeAtOnce {
+			return p.retainAudit(ctx)
 		}
 	}
 }
