@@ -3,6 +3,7 @@ package beyondidentity
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -300,5 +301,48 @@ func TestAConflictOfAChangeIsOne(t *testing.T) {
 	_, err := c.UpdateUser(t.Context(), id, UserChange{ExternalID: new(directory.ExternalID("u-2"))})
 	if ClassOf(err) != Conflict {
 		t.Errorf("got %v, want conflict", err)
+	}
+}
+
+// TestAHostileProviderIsNotBelievedOfChangesEither gives each user a name of
+// their own, so that the ledger says which change took effect.
+func TestAHostileProviderIsNotBelievedOfChangesEither(t *testing.T) {
+	t.Parallel()
+	sim, base, id := hostileTenant(t, opUpdate)
+	if err := sim.BeHostile(simulator.Hostility{Seed: 11, Level: 0.9, Lateness: 50 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	c := newClient(t, base, generous)
+	classes, nothing := map[Class]int{}, map[string]bool{}
+	done := func(name string) bool {
+		return slices.ContainsFunc(sim.Ledger().Entries, func(e simulator.Entry) bool {
+			return e.Kind == simulator.KindPatched && e.DisplayName == name
+		})
+	}
+	for i := range 300 {
+		name := "Anna " + strconv.Itoa(i)
+		got, err := c.UpdateUser(t.Context(), id, UserChange{DisplayName: &name})
+		class := ClassOf(err)
+		classes[class]++
+		switch class {
+		case "":
+			if !done(name) || got.DisplayName != name || got.InternalID != id {
+				t.Fatalf("change %d: believed %+v", i, got)
+			}
+		case RateLimited, Unreachable:
+			nothing[name] = true
+		case Ambiguous:
+		default:
+			t.Fatalf("change %d: %v", i, err)
+		}
+	}
+	sim.Close() // when no late effect is to come any more
+	for name := range nothing {
+		if done(name) {
+			t.Errorf("%s: proven not to have happened, and it did", name)
+		}
+	}
+	if classes[Ambiguous] < 150 || classes[RateLimited] < 5 || classes[""] < 15 {
+		t.Errorf("classes %v", classes)
 	}
 }

@@ -32,8 +32,6 @@ const (
 
 // remoteCalls are the calls that leave the machine, with the answer that makes
 // each a success. What is about one user is about ours, whom they know by id.
-//
-//nolint:gochecknoglobals // a table
 var remoteCalls = []struct {
 	op      string
 	success string

@@ -189,12 +189,12 @@ func TestTheGateKnowsWhatIsInUseByItsFingerprint(t *testing.T) {
 	seen := map[string]string{}
 	note := func(name string, config Config) {
 		t.Helper()
-		print := fingerprint(config)
-		if other, ok := seen[print]; ok || len(print) != 16 || strings.Contains(print, "secret") {
-			t.Errorf("%s has the fingerprint %q, as has %q", name, print, other)
+		mark := fingerprint(config)
+		if other, ok := seen[mark]; ok || len(mark) != 16 || strings.Contains(mark, "secret") {
+			t.Errorf("%s has the fingerprint %q, as has %q", name, mark, other)
 		}
-		seen[print] = name
-		if print != fingerprint(config) {
+		seen[mark] = name
+		if mark != fingerprint(config) {
 			t.Errorf("%s has another one each time", name)
 		}
 	}

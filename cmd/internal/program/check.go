@@ -172,8 +172,10 @@ func (c Config) tryAPI(ctx context.Context) []finding {
 		}
 	case beyondidentity.Unauthorized:
 		err = fmt.Errorf("%s refused for look-ups: replace it, or set PORTICO_BEYOND_LOOKUP=none (%w)", c.beyondAs(), err)
+		return []finding{found(what, err, "")}
+	default:
+		return []finding{found(what, err, "")}
 	}
-	return []finding{found(what, err, "")}
 }
 
 // tryUsers says whether users can be listed, and be looked up by internal_id.

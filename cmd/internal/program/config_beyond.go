@@ -11,9 +11,9 @@ import (
 
 // The settings by which Portico authenticates to the management API.
 const (
-	beyondToken        = "PORTICO_BEYOND_API_TOKEN" //nolint:gosec // a name
+	beyondToken        = "PORTICO_BEYOND_API_TOKEN"
 	beyondClientID     = "PORTICO_BEYOND_CLIENT_ID"
-	beyondClientSecret = "PORTICO_BEYOND_CLIENT_SECRET" //nolint:gosec // a name
+	beyondClientSecret = "PORTICO_BEYOND_CLIENT_SECRET"
 )
 
 // checkBeyond checks that there is one way to authenticate to the management

@@ -137,7 +137,8 @@ func TestTheRecordKeepsTheLastTenThousandCalls(t *testing.T) {
 func TestModesAreReadAndChangedInParts(t *testing.T) {
 	t.Parallel()
 	tn := start(t)
-	expectJSON(t, tn.sim("GET", "/sim/modes", "").body, `{"uniqueness":"external_id","wrap":false,"lookup":true,"rate_per_minute":0,"token_seconds":0,"v1_console_only":false}`)
+	expectJSON(t, tn.sim("GET", "/sim/modes", "").body, `{"uniqueness":"external_id","wrap":false,"lookup":true,
+		"rate_per_minute":0,"token_seconds":0,"v1_console_only":false}`)
 	got := tn.sim("PUT", "/sim/modes", `{"wrap":true,"rate_per_minute":9}`)
 	expectStatus(t, got, http.StatusOK)
 	expectJSON(t, got.body, `{"uniqueness":"external_id","wrap":true,"lookup":true,"rate_per_minute":9,"token_seconds":0,"v1_console_only":false}`)
