@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
@@ -108,6 +109,7 @@ type options struct {
 	serve    func(*api.Config)      // changes what is usual of the API
 	login    func(*login.Config)    // changes what is usual of logins
 
+	mails     bool // there is a mail server: the simulator's
 	limits    ratelimit.Limits
 	policy    *directory.Policy
 	mode      signup.Mode
@@ -116,20 +118,21 @@ type options struct {
 
 // world is an API with everything behind it, on real sockets.
 type world struct {
-	t       *testing.T
-	url     string
-	server  *httptest.Server
-	sim     *simulator.Simulator
-	db      *store.DB
-	store   *store.Store
-	hostile *hostile.Provider // nil unless the options say so
-	clock   *clock            // of sessions
-	flows   *clock            // of logins: the provider's tokens are of the machine's time
-	jobs    *jobs
-	carry   *provision.Service
-	signups *signup.Service
-	secrets *secrets
-	log     *lines
+	t        *testing.T
+	url      string
+	server   *httptest.Server
+	sim      *simulator.Simulator
+	db       *store.DB
+	store    *store.Store
+	hostile  *hostile.Provider // nil unless the options say so
+	clock    *clock            // of sessions
+	flows    *clock            // of logins: the provider's tokens are of the machine's time
+	jobs     *jobs
+	carry    *provision.Service
+	signups  *signup.Service
+	accounts *account.Service
+	secrets  *secrets
+	log      *lines
 
 	// What another replica is made of.
 	databaseURL string
@@ -173,6 +176,7 @@ func newWorld(t *testing.T, o options) *world {
 		InsecureLocalhost: !o.secure, TrustedProxies: o.proxies,
 		NativeRedirects: redirects,
 		Signups:         w.signups,
+		Accounts:        w.ownAccounts(o, log),
 		Login:           w.relyingParty(simURL, o, log),
 		Sessions:        sessions,
 		Now:             w.flows.now, Log: log,
