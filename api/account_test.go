@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/mail"
 	"github.com/portico-id/portico/internal/ratelimit"
@@ -327,6 +328,55 @@ func TestAUserClosesTheirAccount(t *testing.T) {
 			b.logIn().leadsTo(home)
 			if user := b.known(); user.Status != "active" || user.ID != id {
 				t.Errorf("the user is %+v", user)
+			}
+		})
+	})
+}
+
+func TestAUserTakesTheirDataAway(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		w, b := signedInBrowser(t, options{databaseURL: databaseURL, mails: true})
+		w, b = w.in(t), b.in(t)
+		stranger := w.browser().in(t)
+		stranger.signUp("eve@example.com")
+		stranger.logIn().leadsTo(home)
+		other, id := b.another(), b.known().ID
+		b.patch(`{"display_name":"Ada L."}`).is(http.StatusOK)
+		b.wants("ada@example.org").is(http.StatusAccepted)
+		asAdmin := audit.With(t.Context(), audit.Origin{Actor: "admin:canary-name", Address: "198.51.100.77", RequestID: "canary-request"})
+		if _, err := w.accounts.Update(asAdmin, directory.UserID(id), account.Change{Locale: new("fr")}, account.AnyVersion); err != nil {
+			t.Fatal(err)
+		}
+		a := b.get("/me/export").is(http.StatusOK)
+		if a.header.Get("Content-Disposition") != `attachment; filename="account.json"` {
+			t.Errorf("Content-Disposition is %q", a.header.Get("Content-Disposition"))
+		}
+		var held struct {
+			User        map[string]any
+			Sessions    []map[string]any
+			Signups     []map[string]any
+			EmailChange map[string]any   `json:"email_change"`
+			AuditEvents []map[string]any `json:"audit_events"`
+		}
+		a.into(&held)
+		step(t, "with what is known of them", func(t *testing.T) {
+			if held.User["id"] != id || held.User["email"] != "ada@example.com" || held.User["display_name"] != "Ada L." ||
+				held.User["locale"] != "fr" || held.User["made_there"] != true || held.User["suspended_at"] != nil {
+				t.Errorf("the user is %v", held.User)
+			}
+			if len(held.Sessions) != 2 || len(held.Signups) != 1 || held.EmailChange["email"] != "ada@example.org" || len(held.AuditEvents) < 5 {
+				t.Errorf("it has %d sessions, %d sign-ups, %v, %d events", len(held.Sessions), len(held.Signups), held.EmailChange, len(held.AuditEvents))
+			}
+		})
+		step(t, "ASVS-8.2.2 and nothing of anybody else", func(t *testing.T) {
+			theirs := stranger.in(t).known()
+			for _, secret := range []string{
+				theirs.ID, "eve@example.com", "canary-name", "198.51.100.77", "canary-request", "hash", b.session(), other.session(),
+			} {
+				if strings.Contains(a.body, secret) {
+					t.Errorf("it holds %q: %s", secret, a.body)
+				}
 			}
 		})
 	})

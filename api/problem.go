@@ -8,6 +8,7 @@ import (
 
 	"github.com/portico-id/portico/api/openapi"
 	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/challenge"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/invitation"
@@ -43,12 +44,13 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeAnswerInvalid:          {400, "The provider's answer is malformed", "Start again at /login."},
 	openapi.ProblemCodeCodeRefused:            {400, "The provider refused the code", "A code can be used once, and soon. Start again at /login."},
 	openapi.ProblemCodeLoginCodeInvalid:       {400, "The code opens nothing", "It lives for a minute and works once, with its verifier. Start again at /login."},
-	openapi.ProblemCodeEmailCodeInvalid:       {400, "The code proves nothing", "It was not mailed for this, has been used or tried too often, or is too old."},
 	openapi.ProblemCodeLogoutTokenInvalid:     {400, "The logout token is not acceptable", "It is not for us, too old, or used before; the log has which."},
 	openapi.ProblemCodeNotAuthenticated:       {401, "Nobody is signed in", "Send the session's cookie or a bearer token, or log in."},
 	openapi.ProblemCodeSessionInvalid:         {401, "The session is not known", "It has been ended, or the token is not one of ours. Log in again."},
 	openapi.ProblemCodeSessionExpired:         {401, "The session has ended", "It was not used for too long, or is too old. Log in again."},
 	openapi.ProblemCodeRecentLoginRequired:    {401, "The login is not recent enough for this", "Log in again, with max_age or prompt=login at /login."},
+	openapi.ProblemCodeAdminTokenInvalid:      {401, "No administrator has this token", "Send a good one as Authorization: Bearer pta_…, and once."},
+	openapi.ProblemCodeScopeMissing:           {403, "The token is not good for this", "It lacks a scope that this needs."},
 	openapi.ProblemCodeCsrfRequired:           {403, "The header X-CSRF: 1 is missing", "Every request that is made by cookie must carry it, GET included."},
 	openapi.ProblemCodeCrossOrigin:            {403, "The request comes from another origin", "Only pages of the configured origins may do this."},
 	openapi.ProblemCodeSignupClosed:           {403, "Nobody can sign up at present", "The operator has closed the sign-up."},
@@ -60,7 +62,6 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeLoginRequired:          {403, "The user has to take part", "Log in without prompt=none."},
 	openapi.ProblemCodeNotRegistered:          {403, "This user has not signed up", "Sign up first, at POST /signup."},
 	openapi.ProblemCodeUserSuspended:          {403, "The user is suspended", "An administrator has to restore the user."},
-	openapi.ProblemCodeUserDeleting:           {403, "The user is being deleted", "The account has been closed; until it is deleted, an administrator can restore it."},
 	openapi.ProblemCodeUserNotReady:           {403, "The user may not sign in yet", "The sign-up has not been carried out, or was refused."},
 	openapi.ProblemCodeIdentityMismatch:       {403, "The identity is not the one on record", "The provider now tells other ids of this user than before."},
 	openapi.ProblemCodeLoginTooOld:            {403, "The login is older than is allowed here", "The provider did not ask again. Log in with prompt=login."},
@@ -71,8 +72,6 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeFlowUsed:               {409, "The flow has been finished already", "A login can be finished once. Start again at /login."},
 	openapi.ProblemCodeIdempotencyKeyInUse:    {409, "A request with this idempotency key is under way", "Wait, or send it again after Retry-After seconds."},
 	openapi.ProblemCodeSignupNotInvited:       {409, "The sign-up is not waiting for its enrolment", "The mail is sent again only while the status is invited."},
-	openapi.ProblemCodeEmailChangeUnavailable: {409, "Addresses cannot be changed here", "There is no mail server, by which the new address could be proven."},
-	openapi.ProblemCodeEmailTaken:             {409, "Another user has the address", "Use another one."},
 	openapi.ProblemCodeBodyTooLarge:           {413, "The body is over 64 KiB", "Send at most 65536 bytes."},
 	openapi.ProblemCodeUnsupportedMediaType:   {415, "The body is not application/json", "Send Content-Type: application/json, UTF-8, not compressed."},
 	openapi.ProblemCodeInvalidFields:          {422, "A value is not acceptable", "The body is well-formed; see errors for the values."},
@@ -84,6 +83,10 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeProviderUnavailable:    {503, "The provider cannot be reached", "Sessions work meanwhile. Try again after Retry-After seconds."},
 	openapi.ProblemCodeChallengeUnavailable:   {503, "The challenge cannot be checked just now", "Try again after Retry-After seconds."},
 	openapi.ProblemCodeUnavailable:            {503, "The service cannot answer just now", "Try again after Retry-After seconds."},
+	openapi.ProblemCodeEmailCodeInvalid:       {400, "The code proves nothing", "It was not mailed for this, has been used or tried too often, or is too old."},
+	openapi.ProblemCodeUserDeleting:           {403, "The user is being deleted", "The account has been closed; until it is deleted, an administrator can restore it."},
+	openapi.ProblemCodeEmailChangeUnavailable: {409, "Addresses cannot be changed here", "There is no mail server, by which the new address could be proven."},
+	openapi.ProblemCodeEmailTaken:             {409, "Another user has the address", "Use another one."},
 }
 
 // causes translates the domain's errors. What is not in it is a fault of ours.
@@ -143,6 +146,8 @@ type problem struct {
 	retryAfter time.Duration
 	limit      ratelimit.Decision // where one refused
 	maxAge     time.Duration      // of a login that would do
+	scope      admintoken.Scope   // that the token lacks
+	detail     string             // in place of the code's own
 	cause      error              // for the log; never in the answer
 }
 
@@ -224,6 +229,9 @@ func (p *problem) status() int { return kinds[p.code].status }
 // document is the problem as it is answered (RFC 9457 §3).
 func (p *problem) document(instance, requestID string) openapi.Problem {
 	k := kinds[p.code]
+	if p.detail != "" {
+		k.detail = p.detail
+	}
 	return openapi.Problem{
 		Type:      "urn:portico:problem:" + string(p.code),
 		Title:     k.title,

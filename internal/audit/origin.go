@@ -1,6 +1,10 @@
 package audit
 
-import "context"
+import (
+	"context"
+
+	"github.com/portico-id/portico/internal/directory"
+)
 
 // Origin is on whose behalf, and from where, something is done.
 type Origin struct {
@@ -14,7 +18,18 @@ type Origin struct {
 const (
 	Portico = "portico"
 	Anyone  = "anyone"
+	// Provider is the OpenID provider, who has proved it by a signed token.
+	Provider = "provider"
 )
+
+// User is the actor of a signed-in user.
+func User(id directory.UserID) string { return "user:" + string(id) }
+
+// Admin is the actor of the holder of an administrator's token.
+func Admin(name string) string { return "admin:" + name }
+
+// Operator is the actor of who has run a command.
+func Operator(account string) string { return "operator:" + account }
 
 type originKey struct{}
 

@@ -54,8 +54,9 @@ type Handlers struct {
 	CarryChange func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
 	// CarryUser carries a user without a sign-up to the provider.
 	CarryUser func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
-	// Remind sends a user's enrolment mail again.
-	Remind func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
+	// Remind sends a user's enrolment mail again, as was wished for at that
+	// time.
+	Remind func(ctx context.Context, id directory.UserID, wished time.Time) (again time.Duration, err error)
 	// ProveEmail mails the code that proves an address, as CarrySignup does its
 	// work.
 	ProveEmail func(ctx context.Context, id account.EmailChangeID) (again time.Duration, err error)
@@ -145,7 +146,7 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	river.AddWorker(workers, &noticeWorker{carry: handlers.Notify})
 	river.AddWorker(workers, &changeWorker{carry: handlers.CarryChange})
 	river.AddWorker(workers, &enrolWorker{carry: handlers.CarryUser})
-	river.AddWorker(workers, &remindWorker{carry: handlers.Remind})
+	river.AddWorker(workers, &remindWorker{remind: handlers.Remind})
 	river.AddWorker(workers, &proofWorker{post: handlers.ProveEmail})
 	river.AddWorker(workers, &letterWorker{post: handlers.SendLetter})
 	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})

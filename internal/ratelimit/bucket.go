@@ -15,6 +15,7 @@ const (
 	Global  = "global"
 	Login   = "login"
 	Logout  = "logout"
+	Admin   = "admin"
 	Email   = "email"
 )
 
@@ -28,7 +29,7 @@ type Bucket struct {
 // ofClient reports whether the bucket is the caller's own, whose state may be
 // told.
 func (b Bucket) ofClient() bool {
-	return b.Kind == Client || b.Kind == Login || b.Kind == Logout || b.Kind == Email
+	return b.Kind == Client || b.Kind == Login || b.Kind == Logout || b.Kind == Admin || b.Kind == Email
 }
 
 // action is what is limited, with buckets of its own.
@@ -39,6 +40,7 @@ const (
 	resend action = "resend"
 	login  action = "login"
 	logout action = "logout"
+	admin  action = "admin"
 	email  action = "email"
 )
 

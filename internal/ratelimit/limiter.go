@@ -86,6 +86,12 @@ func (l *Limiter) Email(ctx context.Context, user, canonical string) (Decision, 
 	return l.take(ctx, email.user(user, l.Limits.Email), email.address(canonical, l.Limits.Address))
 }
 
+// AdminFailure asks whether the client may be told once more that its
+// administrator's token is none. It returns directory.ErrUnavailable.
+func (l *Limiter) AdminFailure(ctx context.Context, client netip.Addr) (Decision, error) {
+	return l.take(ctx, admin.clientBy(Admin, client, l.Limits.Admin))
+}
+
 // take takes a token from each of the buckets that limit, or none.
 func (l *Limiter) take(ctx context.Context, buckets ...Bucket) (Decision, error) {
 	buckets = slices.DeleteFunc(buckets, func(b Bucket) bool { return b.Limit.Off() })

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 )
 
@@ -69,12 +70,19 @@ func put(tx *gorm.DB, id string, at time.Time, change map[string]any) error {
 // moveUser stores a user's move to another status, with what changes with it,
 // and its line of the audit.
 func (s *Store) moveUser(tx *gorm.DB, before userRow, to directory.Status, at time.Time, change map[string]any) error {
+	if before.Status == string(directory.Active) && to != directory.Active {
+		// Before the schema's trigger does so without a word.
+		if err := s.shutOut(tx, before); err != nil {
+			return err
+		}
+	}
+	was, is := shownValues(before, change)
 	change["status"] = string(to)
 	if err := put(tx, before.ID, at, change); err != nil {
 		return err
 	}
 	return s.record(tx, transition{
-		at: at, user: before.ID, actor: actorOf(tx), from: directory.Status(before.Status), to: to,
+		at: at, user: before.ID, from: directory.Status(before.Status), to: to, before: was, after: is,
 	})
 }
 
@@ -112,7 +120,7 @@ func (s *Store) edit(tx *gorm.DB, before userRow, edit account.Edit) error {
 	if err := s.movedOut(tx, before, edit); err != nil {
 		return err
 	}
-	if err := s.recordChange(tx, before.ID, "user.updated", edit.At); err != nil || !carried {
+	if err := s.recordValues(tx, before, "user.updated", edit.At, change); err != nil || !carried {
 		return err
 	}
 	return s.wantSync(tx, directory.UserID(before.ID))
@@ -155,7 +163,7 @@ func (s *Store) SuspendUser(ctx context.Context, id directory.UserID, version in
 // shutOut ends all that the user could act by. A trigger of the schema has done
 // so for who was active; others have nothing, unless something went wrong.
 func (s *Store) shutOut(tx *gorm.DB, user userRow) error {
-	if _, err := s.endOfUsers(tx, []string{user.ID}, tx.Model(&sessionRow{}), tx); err != nil {
+	if _, err := s.endOfUsers(tx, audit.Revoked, []string{user.ID}, tx.Model(&sessionRow{}), tx); err != nil {
 		return err
 	}
 	return forgetWish(tx, user.ID)
@@ -218,5 +226,5 @@ func (s *Store) hasten(tx *gorm.DB, before userRow, at time.Time, change map[str
 	if err := put(tx, before.ID, at, change); err != nil {
 		return err
 	}
-	return s.recordChange(tx, before.ID, "user.deletion_hastened", at)
+	return s.recordValues(tx, before, "user.deletion_hastened", at, change)
 }

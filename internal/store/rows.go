@@ -139,11 +139,18 @@ func (r signupRow) subject(user *userRow) provision.Subject {
 		Settled:    r.SettledAt != nil,
 	}
 	if user != nil {
-		s.User = user.user()
-		s.Attempt = user.ProvisionAttempt
-		s.AmbiguousUntil = orZero(user.ProvisionAmbiguousUntil)
+		user.into(&s)
 	}
 	return s
+}
+
+// into fills in what provisioning knows of the user.
+func (r userRow) into(s *provision.Subject) {
+	s.User = r.user()
+	s.Attempt = r.ProvisionAttempt
+	s.AmbiguousUntil = orZero(r.ProvisionAmbiguousUntil)
+	s.MadeThere, s.Adopt = r.MadeThere, r.Adopt
+	s.AdoptInternalID = directory.InternalID(orEmpty(r.AdoptInternalID))
 }
 
 // idempotencyKeyRow is a row of idempotency_keys.
@@ -168,6 +175,15 @@ type auditRow struct {
 	FromStatus *string   `gorm:"column:from_status"`
 	ToStatus   *string   `gorm:"column:to_status"`
 	Class      *string   `gorm:"column:class"`
+	Address    *string   `gorm:"column:address"`
+	RequestID  *string   `gorm:"column:request_id"`
+	SessionID  *string   `gorm:"column:session_id"`
+	Outcome    string    `gorm:"column:outcome"`
+	Reason     *string   `gorm:"column:reason"`
+	Before     *string   `gorm:"column:before"` // JSON
+	After      *string   `gorm:"column:after"`
+	TargetKind *string   `gorm:"column:target_kind"`
+	TargetID   *string   `gorm:"column:target_id"`
 }
 
 func (auditRow) TableName() string { return "audit_events" }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/provision"
@@ -18,18 +19,20 @@ import (
 const wishes = `resends + CASE kind WHEN 'duplicate' THEN 1 ELSE 0 END`
 
 // ClaimEnrolmentMail reports whether an enrolment mail may go out now for the
-// sign-up: it has not been claimed for the same wish before, the user is still
+// sign-up, or for the user if there is none: it has not been claimed for the same wish before, the user is still
 // invited, and the last one went out before. Of two who ask at once one may.
 func (s *Store) ClaimEnrolmentMail(ctx context.Context, subject provision.Subject, at, before time.Time) (bool, error) {
 	claimed := false
 	err := s.transact(ctx, func(tx *gorm.DB) error {
 		// A wish whose mail may have gone out is granted for good, and so is
 		// one that comes right after another's mail.
-		wish := tx.Model(&signupRow{}).
-			Where("id = ?", string(subject.Signup)).Where("mails_claimed < "+wishes).
-			UpdateColumn("mails_claimed", gorm.Expr(wishes))
-		if wish.Error != nil || wish.RowsAffected == 0 {
-			return wish.Error
+		if subject.Signup != "" {
+			wish := tx.Model(&signupRow{}).
+				Where("id = ?", string(subject.Signup)).Where("mails_claimed < "+wishes).
+				UpdateColumn("mails_claimed", gorm.Expr(wishes))
+			if wish.Error != nil || wish.RowsAffected == 0 {
+				return wish.Error
+			}
 		}
 		mail := tx.Model(&userRow{}).
 			Where("id = ?", string(subject.User.ID)).Where("status = ?", string(directory.Invited)).
@@ -47,7 +50,7 @@ func (s *Store) ReleaseEnrolmentMail(ctx context.Context, subject provision.Subj
 		released := tx.Model(&userRow{}).
 			Where("id = ?", string(subject.User.ID)).Where("enrolment_mail_at = ?", storedTime(claimed)).
 			UpdateColumn("enrolment_mail_at", storedTime(last))
-		if released.Error != nil || released.RowsAffected == 0 {
+		if released.Error != nil || released.RowsAffected == 0 || subject.Signup == "" {
 			return released.Error
 		}
 		return tx.Model(&signupRow{}).Where("id = ?", string(subject.Signup)).
@@ -155,23 +158,20 @@ func (s *Store) MarkVanished(ctx context.Context, id directory.UserID, vanished 
 	news := false
 	err := s.transact(ctx, func(tx *gorm.DB) error {
 		query := tx.Model(&userRow{}).Where("id = ?", string(id))
-		row := auditRow{
-			ID: uuid.Must(uuid.NewV7()).String(), At: storedTime(at), Actor: actorPortico,
-			Action: "user.vanished", UserID: orNull(string(id)),
-		}
+		event := audit.Event{At: at, Action: "user.vanished", UserID: id}
 		var class any
 		if vanished {
 			class = provision.ClassVanished
 			query = query.Where("provision_last_error_class IS NULL OR provision_last_error_class <> ?", provision.ClassVanished)
 		} else {
-			row.Action = "user.reappeared"
+			event.Action = "user.reappeared"
 			query = query.Where("provision_last_error_class = ?", provision.ClassVanished)
 		}
 		updated := query.UpdateColumn("provision_last_error_class", class)
 		if news = updated.RowsAffected == 1; updated.Error != nil || !news {
 			return updated.Error
 		}
-		return tx.Create(&row).Error
+		return s.note(tx, event)
 	})
 	return news && err == nil, err
 }

@@ -2,8 +2,6 @@ package program
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,6 +10,7 @@ import (
 	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/beyondidentity"
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/provision"
@@ -125,6 +124,7 @@ func newAPI(
 		TrustedProxies:        p.proxies,
 		NativeRedirects:       p.native,
 		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
+		AdminTokens:           p.secrets.AdminTokens,
 		Signups:               signups,
 		Accounts:              accounts,
 		Login:                 rp,
@@ -193,36 +193,12 @@ func newProvision(
 		Log:        log,
 	}
 	if config.BeyondLookup == "v2" {
-		carry.Lookup = beyond
+		carry.Lookup, carry.Changer = beyond, beyond
 	}
 	if p.mailer != nil {
 		carry.Mailer = p.mailer
 	}
 	return carry
-}
-
-// fingerprint names the API's token without giving it away: a part of its
-// hash, with the address that it is for.
-func fingerprint(config Config) string {
-	token, err := config.BeyondAPIToken.Current()
-	if err != nil || token == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(config.BeyondAPIURL + "\x00" + token))
-	return hex.EncodeToString(sum[:8])
-}
-
-func newBeyond(config Config) (*beyondidentity.Client, error) {
-	return beyondidentity.New(beyondidentity.Config{
-		BaseURL: config.BeyondAPIURL,
-		Token: func() (beyondidentity.Token, error) {
-			token, err := config.BeyondAPIToken.Current()
-			return beyondidentity.NewToken(token), err
-		},
-		Timeout:   callLimit,
-		UserAgent: "portico/" + version(),
-		MaxConns:  callsAtOnce,
-	})
 }
 
 func newRelyingParty(config Config, p plan, flows login.FlowStore, log *slog.Logger) (*login.RelyingParty, error) {
@@ -263,20 +239,30 @@ func (p *parts) handlers() queue.Handlers {
 		Notify:      parking(p.carry.Notify),
 		ProveEmail:  p.accounts.ProveEmail,
 		SendLetter:  p.accounts.SendLetter,
-		Reconcile:   p.logged("reconcile", p.carry.Reconcile),
-		Housekeep:   p.logged("housekeeping", p.housekeep),
+		CarryChange: parking(p.carry.CarryChange),
+		CarryUser:   parking(p.carry.CarryUser),
+		Remind: func(ctx context.Context, id directory.UserID, wished time.Time) (time.Duration, error) {
+			again, err := p.carry.Remind(ctx, id, wished)
+			return again, parked(err)
+		},
+		Reconcile: p.logged("reconcile", p.carry.Reconcile),
+		Housekeep: p.logged("housekeeping", p.housekeep),
 	}
 }
 
-// parking puts a job aside whose sign-up is not there.
-func parking(carry func(context.Context, signup.ID) (time.Duration, error)) func(context.Context, signup.ID) (time.Duration, error) {
-	return func(ctx context.Context, id signup.ID) (time.Duration, error) {
+// parking puts a job aside whose sign-up or user is not there.
+func parking[ID ~string](carry func(context.Context, ID) (time.Duration, error)) func(context.Context, ID) (time.Duration, error) {
+	return func(ctx context.Context, id ID) (time.Duration, error) {
 		again, err := carry(ctx, id)
-		if errors.Is(err, provision.ErrNotFound) {
-			return 0, &queue.ParkError{Cause: err}
-		}
-		return again, err
+		return again, parked(err)
 	}
+}
+
+func parked(err error) error {
+	if errors.Is(err, provision.ErrNotFound) {
+		return &queue.ParkError{Cause: err}
+	}
+	return err
 }
 
 // logged says that a periodic job has failed. There is another soon, which is
