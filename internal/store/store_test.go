@@ -275,11 +275,14 @@ func changeMethods(s *store.Store) map[string]func(ctx context.Context) error {
 			_, err := s.EndChange(ctx, change, provision.Outcome{Sync: directory.SyncSynced})
 			return err
 		},
-		"DoubtChange":       func(ctx context.Context) error { return s.DoubtChange(ctx, id, moment) },
-		"KnowLeaving":       func(ctx context.Context) error { _, err := s.KnowLeaving(ctx, change, "i"); return err },
-		"Bury":              func(ctx context.Context) error { _, err := s.Bury(ctx, change, "", moment); return err },
-		"BeginLook":         func(ctx context.Context) error { _, err := s.BeginLook(ctx, subject, moment); return err },
-		"TakeOver":          func(ctx context.Context) error { _, err := s.TakeOver(ctx, subject, provision.Takeover{InternalID: "i", At: moment}); return err },
+		"DoubtChange": func(ctx context.Context) error { return s.DoubtChange(ctx, id, moment) },
+		"KnowLeaving": func(ctx context.Context) error { _, err := s.KnowLeaving(ctx, change, "i"); return err },
+		"Bury":        func(ctx context.Context) error { _, err := s.Bury(ctx, change, "", moment); return err },
+		"BeginLook":   func(ctx context.Context) error { _, err := s.BeginLook(ctx, subject, moment); return err },
+		"TakeOver": func(ctx context.Context) error {
+			_, err := s.TakeOver(ctx, subject, provision.Takeover{InternalID: "i", At: moment})
+			return err
+		},
 		"PendingChanges":    func(ctx context.Context) error { _, err := s.PendingChanges(ctx, moment, "", 1); return err },
 		"PendingUsers":      func(ctx context.Context) error { _, err := s.PendingUsers(ctx, true, "", 1); return err },
 		"ReviveUnsupported": func(ctx context.Context) error { _, err := s.ReviveUnsupported(ctx, 1); return err },
