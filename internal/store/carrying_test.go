@@ -87,7 +87,8 @@ func TestWhatCameOfACallHoldsOnlyForWhatWasSent(t *testing.T) {
 		db, s := newStore(t, databaseURL)
 		anna := invite(t, s, "anna@example.com")
 		for _, o := range []provision.Outcome{
-			{Sync: directory.SyncSynced}, {Sync: directory.SyncFailed, Class: "rejected"},
+			{Sync: directory.SyncSynced},
+			{Sync: directory.SyncFailed, Class: "rejected"},
 			{Sync: directory.SyncPending, Class: "ambiguous", UnsureUntil: moment.Add(time.Hour)},
 		} {
 			for _, newer := range []bool{false, true} {
