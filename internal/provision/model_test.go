@@ -163,7 +163,7 @@ func (w *world) mortal(f *fate) {
 	}
 	w.service.Provider, w.service.Store = mortalProvider{immortal, f}, mortalStore{w.store, f}
 	if w.service.Lookup != nil {
-		w.service.Lookup = mortalProvider{immortal, f}
+		w.service.Lookup, w.service.Changer = mortalProvider{immortal, f}, mortalProvider{immortal, f}
 	}
 }
 

@@ -52,6 +52,24 @@ func (p mortalProvider) FindUser(ctx context.Context, id directory.ExternalID) (
 	return p.Client.FindUser(ctx, id)
 }
 
+func (p mortalProvider) GetUser(ctx context.Context, id directory.InternalID) (beyondidentity.User, error) {
+	p.fate.point()
+	defer p.fate.point()
+	return p.Client.GetUser(ctx, id)
+}
+
+func (p mortalProvider) UpdateUser(ctx context.Context, id directory.InternalID, change beyondidentity.UserChange) (beyondidentity.User, error) {
+	p.fate.point()
+	defer p.fate.point()
+	return p.Client.UpdateUser(ctx, id, change)
+}
+
+func (p mortalProvider) DeleteUser(ctx context.Context, id directory.InternalID) error {
+	p.fate.point()
+	defer p.fate.point()
+	return p.Client.DeleteUser(ctx, id)
+}
+
 type mortalStore struct {
 	*store.Store
 
@@ -71,4 +89,14 @@ func (s mortalStore) Invite(ctx context.Context, p provision.Subject, id directo
 func (s mortalStore) Settle(ctx context.Context, id signup.ID, at time.Time) error {
 	s.fate.point()
 	return s.Store.Settle(ctx, id, at)
+}
+
+func (s mortalStore) BeginChange(ctx context.Context, c provision.Change, claim provision.Claim) (bool, error) {
+	defer s.fate.point()
+	return s.Store.BeginChange(ctx, c, claim)
+}
+
+func (s mortalStore) EndChange(ctx context.Context, c provision.Change, o provision.Outcome) (bool, error) {
+	defer s.fate.point()
+	return s.Store.EndChange(ctx, c, o)
 }

@@ -54,7 +54,7 @@ type tenant struct {
 
 	mu       sync.Mutex
 	calls    []call
-	answered func(op string) // or nil
+	answered func(op string)          // or nil
 	lateBy   map[string]time.Duration // of the effect of an op's next call
 	late     []lateCall
 }

@@ -6,6 +6,11 @@
 //	signup         carry a sign-up out at the provider; snoozes until done
 //	resend         send the enrolment mail again
 //	notice         tell the owner of a registered address of a sign-up with it
+//	change         carry what has changed of a user to the provider, or their
+//	               deletion; snoozes until done
+//	enrol          carry a user without a sign-up to the provider; those who are
+//	               imported wait in a queue of their own
+//	remind         send a user's enrolment mail again for an administrator
 //	email_proof    mail a code to an address that a user wants
 //	letter         send a letter about an account
 //	reconcile      mend what the others have left; every 15 s, one replica

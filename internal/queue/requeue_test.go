@@ -1,6 +1,8 @@
 package queue_test
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
@@ -51,6 +54,49 @@ func TestOnlySignupsWithoutALivingJobGetAnother(t *testing.T) {
 		}
 		if n, err := p.Requeue(t.Context(), nil); n != 0 || err != nil {
 			t.Errorf("none: %d, %v", n, err)
+		}
+	})
+}
+
+func TestOnlyUsersWithoutALivingJobOfTheKindGetAnother(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		p := newProcess(t, databaseURL)
+		has, lost := directory.NewUserID(), directory.NewUserID()
+		p.within(t, func(tx *sql.Tx) {
+			for _, enqueue := range []func(context.Context, *sql.Tx, directory.UserID) error{p.EnqueueChange, p.EnqueueEnrol} {
+				if err := enqueue(t.Context(), tx, has); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		for name, test := range map[string]struct {
+			requeue func(context.Context, []directory.UserID) (int, error)
+			where   string
+		}{
+			"changes": {p.RequeueChanges, `kind = 'change' AND queue = 'change'`},
+			"enrols":  {p.RequeueEnrols, `kind = 'enrol' AND queue = 'default'`},
+		} {
+			for _, want := range []int{1, 0} {
+				if n, err := test.requeue(t.Context(), []directory.UserID{has, lost}); n != want || err != nil {
+					t.Errorf("%s: %d have another, %v; not %d", name, n, err, want)
+				}
+			}
+			if n := p.users(t, test.where); n != 2 {
+				t.Errorf("%s: %d jobs", name, n)
+			}
+		}
+		var imported []directory.UserID
+		for range 2500 { // more than one statement inserts
+			imported = append(imported, directory.NewUserID())
+		}
+		for _, want := range []int{len(imported), 0} {
+			if n, err := p.RequeueImports(t.Context(), append(imported, has, lost)); n != want || err != nil {
+				t.Errorf("imports: %d have another, %v; not %d", n, err, want)
+			}
+		}
+		if n := p.users(t, `kind = 'enrol' AND queue = 'import'`); n != len(imported) {
+			t.Errorf("%d jobs of imports", n)
 		}
 	})
 }

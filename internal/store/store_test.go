@@ -194,7 +194,7 @@ func lastErrorClass(t *testing.T, db *store.DB, id directory.UserID) string {
 func methods(s *store.Store) map[string]func(ctx context.Context) error {
 	all := make(map[string]func(ctx context.Context) error)
 	for _, some := range []map[string]func(ctx context.Context) error{
-		signupMethods(s), provisionMethods(s), watchMethods(s), sessionMethods(s), accountMethods(s), letterMethods(s), auditMethods(s),
+		signupMethods(s), provisionMethods(s), watchMethods(s), sessionMethods(s), accountMethods(s), letterMethods(s), auditMethods(s), changeMethods(s),
 	} {
 		maps.Copy(all, some)
 	}
@@ -257,6 +257,35 @@ func watchMethods(s *store.Store) map[string]func(ctx context.Context) error {
 		"MarkVanished":         func(ctx context.Context) error { _, err := s.MarkVanished(ctx, id, true, moment); return err },
 		"CheckAgain":           func(ctx context.Context) error { return s.CheckAgain(ctx, id, moment) },
 		"LoadGate":             func(ctx context.Context) error { _, err := s.LoadGate(ctx); return err },
+	}
+}
+
+func changeMethods(s *store.Store) map[string]func(ctx context.Context) error {
+	id := directory.NewUserID()
+	subject := provision.Subject{User: directory.User{ID: id, Status: directory.Received}}
+	change := provision.Change{User: directory.User{ID: id}, ClaimedUntil: moment}
+	return map[string]func(ctx context.Context) error{
+		"FindChange":      func(ctx context.Context) error { _, err := s.FindChange(ctx, id); return err },
+		"FindUserSubject": func(ctx context.Context) error { _, err := s.FindUserSubject(ctx, id); return err },
+		"BeginChange": func(ctx context.Context) error {
+			_, err := s.BeginChange(ctx, change, provision.Claim{At: moment, Until: moment})
+			return err
+		},
+		"EndChange": func(ctx context.Context) error {
+			_, err := s.EndChange(ctx, change, provision.Outcome{Sync: directory.SyncSynced})
+			return err
+		},
+		"DoubtChange": func(ctx context.Context) error { return s.DoubtChange(ctx, id, moment) },
+		"KnowLeaving": func(ctx context.Context) error { _, err := s.KnowLeaving(ctx, change, "i"); return err },
+		"Bury":        func(ctx context.Context) error { _, err := s.Bury(ctx, change, "", moment); return err },
+		"BeginLook":   func(ctx context.Context) error { _, err := s.BeginLook(ctx, subject, moment); return err },
+		"TakeOver": func(ctx context.Context) error {
+			_, err := s.TakeOver(ctx, subject, provision.Takeover{InternalID: "i", At: moment})
+			return err
+		},
+		"PendingChanges":    func(ctx context.Context) error { _, err := s.PendingChanges(ctx, moment, "", 1); return err },
+		"PendingUsers":      func(ctx context.Context) error { _, err := s.PendingUsers(ctx, true, "", 1); return err },
+		"ReviveUnsupported": func(ctx context.Context) error { _, err := s.ReviveUnsupported(ctx, 1); return err },
 	}
 }
 

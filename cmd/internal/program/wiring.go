@@ -26,7 +26,7 @@ const (
 	// workers is how many sign-ups are carried out at once by one replica.
 	workers = 32
 	// callsAtOnce is all that one replica's jobs may have under way.
-	callsAtOnce = workers + 8
+	callsAtOnce = workers + 24
 	// mailReplyLimit is how long a mail server may take to answer a letter.
 	mailReplyLimit = time.Minute
 	// callLimit bounds one call to the provider.
