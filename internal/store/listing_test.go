@@ -40,7 +40,7 @@ func listingOf(t *testing.T, n int) listing {
 				CASE WHEN i <= %[2]d THEN 'failed' WHEN i %% 10 = 0 THEN 'suspended' WHEN i %% 10 = 1 THEN 'provisioning' ELSE 'active' END,
 				CASE WHEN i > %[2]d AND i %% 10 = 2 THEN 'pending' ELSE 'synced' END,
 				TIMESTAMPTZ '2026-01-01' + i * INTERVAL '1 second', TIMESTAMPTZ '2026-02-01' + (i * 7919 %% %[1]d) * INTERVAL '1 second'
-			FROM generate_series(1, %[1]d) AS i, LATERAL (
+			FROM generate_series(CAST(1 AS bigint), %[1]d) AS i, LATERAL (
 				SELECT 'user-' || i || '@' || CASE WHEN i <= %[2]d THEN 'rare' ELSE 'd' || i %% 5 END || '.example' AS mail) AS m`, n, rareUsers),
 		`VACUUM ANALYZE users`,
 	} {
