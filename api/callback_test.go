@@ -269,7 +269,7 @@ func TestUsersWhoMayNotSignIn(t *testing.T) {
 		})
 		step(t, "not ready", func(t *testing.T) {
 			b := b.in(t)
-			w.exec("UPDATE users SET status = 'deleting'")
+			w.exec("UPDATE users SET status = 'failed'")
 			b.logIn().leadsTo(home + "?error=user_not_ready")
 			flow, callback := b.app().in(t).startNative()
 			b.app().in(t).post("/callback", callbackBody(t, callback, flow)).is(http.StatusForbidden, "user_not_ready")

@@ -25,7 +25,7 @@ func undecided(routes []route) []string {
 		if r.handle == nil || len(r.answers) == 0 {
 			d.add("%s %s does nothing", r.method, r.path)
 		}
-		if r.guard != byAdminToken && !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodDelete}, r.method) {
+		if r.guard != byAdminToken && !slices.Contains([]string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete}, r.method) {
 			d.add("%s %s: CORS does not allow the method", r.method, r.path)
 		}
 	}

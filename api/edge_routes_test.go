@@ -107,7 +107,7 @@ func TestOriginsOnEveryRoute(t *testing.T) {
 					header{"Access-Control-Request-Method", http.MethodDelete}, header{"Access-Control-Request-Headers", "x-csrf, x-other"},
 					header{"Access-Control-Request-Private-Network", "true"}), false).is(http.StatusNoContent)
 				if !own.only("Access-Control-Allow-Origin", appOrigin) || !own.only("Access-Control-Allow-Credentials", "true") ||
-					!own.only("Access-Control-Allow-Methods", "GET,POST,DELETE") ||
+					!own.only("Access-Control-Allow-Methods", "GET,POST,PATCH,DELETE") ||
 					strings.Contains(strings.ToLower(own.header.Get("Access-Control-Allow-Headers")), "x-other") ||
 					own.header.Get("Access-Control-Allow-Private-Network") != "" {
 					t.Errorf("the app is granted %v", own.header)

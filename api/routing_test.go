@@ -204,7 +204,7 @@ func TestOriginsThatMayReadAnswers(t *testing.T) {
 			for name, want := range map[string]string{
 				"Access-Control-Allow-Origin":      appOrigin,
 				"Access-Control-Allow-Credentials": "true",
-				"Access-Control-Allow-Methods":     "GET,POST,DELETE",
+				"Access-Control-Allow-Methods":     "GET,POST,PATCH,DELETE",
 				"Access-Control-Allow-Headers":     "Content-Type,Authorization,X-CSRF,Idempotency-Key,Prefer,If-None-Match",
 				"Access-Control-Max-Age":           "600",
 			} {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity"
@@ -110,6 +111,7 @@ type options struct {
 	serve    func(*api.Config)      // changes what is usual of the API
 	login    func(*login.Config)    // changes what is usual of logins
 
+	mails     bool // there is a mail server: the simulator's
 	limits    ratelimit.Limits
 	policy    *directory.Policy
 	mode      signup.Mode
@@ -118,22 +120,23 @@ type options struct {
 
 // world is an API with everything behind it, on real sockets.
 type world struct {
-	t       *testing.T
-	url     string
-	server  *httptest.Server
-	sim     *simulator.Simulator
-	db      *store.DB
-	store   *store.Store
-	served  *api.API
-	tokens  *atomic.Pointer[admintoken.Tokens] // that are good
-	hostile *hostile.Provider                  // nil unless the options say so
-	clock   *clock                             // of sessions
-	flows   *clock                             // of logins: the provider's tokens are of the machine's time
-	jobs    *jobs
-	carry   *provision.Service
-	signups *signup.Service
-	secrets *secrets
-	log     *lines
+	t        *testing.T
+	url      string
+	server   *httptest.Server
+	sim      *simulator.Simulator
+	db       *store.DB
+	store    *store.Store
+	served   *api.API
+	tokens   *atomic.Pointer[admintoken.Tokens] // that are good
+	hostile  *hostile.Provider                  // nil unless the options say so
+	clock    *clock                             // of sessions
+	flows    *clock                             // of logins: the provider's tokens are of the machine's time
+	jobs     *jobs
+	carry    *provision.Service
+	signups  *signup.Service
+	secrets  *secrets
+	log      *lines
+	accounts *account.Service
 
 	// What another replica is made of.
 	databaseURL string
@@ -177,6 +180,7 @@ func newWorld(t *testing.T, o options) *world {
 		InsecureLocalhost: !o.secure, TrustedProxies: o.proxies,
 		NativeRedirects: redirects,
 		Signups:         w.signups,
+		Accounts:        w.ownAccounts(o, log),
 		Login:           w.relyingParty(simURL, o, log),
 		Sessions:        sessions,
 		AdminTokens:     w.tokens.Load,

@@ -28,11 +28,12 @@ type world struct {
 	store    *store.Store
 	accounts *account.Service
 	at       time.Time
+	born     map[directory.UserID]int // lines of the audit about how they came to be
 }
 
 func newWorld(t *testing.T, databaseURL string) *world {
 	t.Helper()
-	w := &world{t: t, db: storetest.Open(t, databaseURL), at: moment}
+	w := &world{t: t, db: storetest.Open(t, databaseURL), at: moment, born: make(map[directory.UserID]int)}
 	jobs, err := queue.New(queue.Config{DB: w.db.SQL(), Pool: w.db.Pool(), Workers: 1, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +94,7 @@ func (w *world) user(email string, status directory.Status) directory.User {
 		w.exec(`UPDATE users SET status = $1 WHERE id = $2`, string(status), string(user.ID))
 	}
 	w.exec(`DELETE FROM river_job`)
-	w.exec(`DELETE FROM audit_events`)
+	w.born[user.ID] = len(w.lines(user.ID))
 	return w.get(user.ID)
 }
 
@@ -160,8 +161,13 @@ func (w *world) jobs() []string {
 	return w.texts(`SELECT kind FROM river_job ORDER BY id`)
 }
 
-// audited are the lines of the audit about a user.
+// audited are the lines of the audit about what has become of a user.
 func (w *world) audited(id directory.UserID) []string {
 	w.t.Helper()
-	return w.texts(`SELECT actor || ' ' || action FROM audit_events WHERE user_id = $1 ORDER BY id`, string(id))
+	return w.lines(id)[w.born[id]:]
+}
+
+func (w *world) lines(id directory.UserID) []string {
+	w.t.Helper()
+	return w.texts(`SELECT actor || ' ' || action FROM audit_events WHERE user_id = $1 AND action LIKE 'user.%' ORDER BY id`, string(id))
 }

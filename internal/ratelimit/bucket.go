@@ -15,8 +15,8 @@ const (
 	Global  = "global"
 	Login   = "login"
 	Logout  = "logout"
-	Email   = "email"
 	Admin   = "admin"
+	Email   = "email"
 )
 
 // Bucket is one bucket and how much it holds.
@@ -29,7 +29,7 @@ type Bucket struct {
 // ofClient reports whether the bucket is the caller's own, whose state may be
 // told.
 func (b Bucket) ofClient() bool {
-	return b.Kind == Client || b.Kind == Login || b.Kind == Logout || b.Kind == Email || b.Kind == Admin
+	return b.Kind == Client || b.Kind == Login || b.Kind == Logout || b.Kind == Admin || b.Kind == Email
 }
 
 // action is what is limited, with buckets of its own.
@@ -40,8 +40,8 @@ const (
 	resend action = "resend"
 	login  action = "login"
 	logout action = "logout"
-	email  action = "email"
 	admin  action = "admin"
+	email  action = "email"
 )
 
 func (a action) client(addr netip.Addr, limit Limit) Bucket {

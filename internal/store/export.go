@@ -32,7 +32,10 @@ var exported = map[string][]string{
 	"invitations":   {"id", "email_canonical", "note", "created_at", "expires_at", "revoked_at"},
 	"email_changes": {"id", "email", "email_canonical", "tries", "created_at", "expires_at"},
 	"letters":       {"id", "kind", "address", "locale", "due_at", "created_at"},
-	"audit_events":  {"id", "at", "actor", "action", "signup_id", "from_status", "to_status", "class"},
+	"audit_events": {
+		"id", "at", "actor", "action", "outcome", "reason", "signup_id", "session_id", "from_status", "to_status", "class",
+		"before", "after", "target_kind", "target_id", "address", "request_id",
+	},
 }
 
 // ExportUser returns all rows that are held about the user. It returns
@@ -61,9 +64,22 @@ func (s *Store) ExportUser(ctx context.Context, id directory.UserID) (account.Ex
 		held.Invitations, errs[2] = tell[invitationRow](tx.Where("id IN (?)", used).Order("created_at, id"))
 		held.Letters, errs[3] = tell[letterRow](theirs().Order("created_at, id"))
 		held.Audit, errs[4] = tell[auditRow](theirs().Order("at, id"))
+		for _, event := range held.Audit {
+			withoutStaff(event)
+		}
 		return errors.Join(errChange, errors.Join(errs[:]...))
 	})
 	return held, err
+}
+
+// withoutStaff leaves of whoever acted for the operator only that they did: who
+// they are and where they were is theirs, not the user's.
+func withoutStaff(event account.Held) {
+	actor, _ := event["actor"].(string)
+	kind, _, named := strings.Cut(actor, ":")
+	if named && (kind == "admin" || kind == "operator") {
+		event["actor"], event["address"], event["request_id"] = kind, nil, nil
+	}
 }
 
 // tell returns what of the rows that the query finds is exported.

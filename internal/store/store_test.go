@@ -194,7 +194,7 @@ func lastErrorClass(t *testing.T, db *store.DB, id directory.UserID) string {
 func methods(s *store.Store) map[string]func(ctx context.Context) error {
 	all := make(map[string]func(ctx context.Context) error)
 	for _, some := range []map[string]func(ctx context.Context) error{
-		signupMethods(s), provisionMethods(s), watchMethods(s), sessionMethods(s), auditMethods(s),
+		signupMethods(s), provisionMethods(s), watchMethods(s), sessionMethods(s), accountMethods(s), letterMethods(s), auditMethods(s),
 	} {
 		maps.Copy(all, some)
 	}

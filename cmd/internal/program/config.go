@@ -38,7 +38,7 @@ type Config struct {
 	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
 
 	SignupMode          string   `help:"Who may sign up: open (anyone), invite (who has a code of portico invitations) or closed (nobody)." default:"open" group:"signup"`
-	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m,email=5/1h,admin=30/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
+	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m,admin=30/1m,email=5/1h. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
 	EmailAllow          []string `help:"Addresses that are admitted whatever else is set, comma-separated: anna@example.com, example.com, *.example.com, admin@*." placeholder:"PATTERN" group:"signup"`
 	EmailBlock          []string `help:"Addresses that are not admitted, in the same form. With * only those of PORTICO_EMAIL_ALLOW are." placeholder:"PATTERN" group:"signup"`
 	EmailDisposable     string   `help:"Throw-away mailboxes: refuse or allow." default:"refuse" group:"signup"`
@@ -112,8 +112,7 @@ func setting(name string, err error) error { return fmt.Errorf("%s %w", name, er
 func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
-		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkBeyond, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
-		c.checkAccounts,
+		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkBeyond, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail, c.checkAccounts,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

@@ -237,16 +237,16 @@ func (p *parts) handlers() queue.Handlers {
 		CarrySignup: parking(p.carry.Carry),
 		Resend:      parking(p.carry.Resend),
 		Notify:      parking(p.carry.Notify),
+		ProveEmail:  p.accounts.ProveEmail,
+		SendLetter:  p.accounts.SendLetter,
 		CarryChange: parking(p.carry.CarryChange),
 		CarryUser:   parking(p.carry.CarryUser),
 		Remind: func(ctx context.Context, id directory.UserID, wished time.Time) (time.Duration, error) {
 			again, err := p.carry.Remind(ctx, id, wished)
 			return again, parked(err)
 		},
-		Reconcile:  p.logged("reconcile", p.carry.Reconcile),
-		Housekeep:  p.logged("housekeeping", p.housekeep),
-		ProveEmail: p.accounts.ProveEmail,
-		SendLetter: p.accounts.SendLetter,
+		Reconcile: p.logged("reconcile", p.carry.Reconcile),
+		Housekeep: p.logged("housekeeping", p.housekeep),
 	}
 }
 

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"slices"
+	"testing"
+)
+
+// withheld says why what is stored is not told to the user whom it is about, by
+// tables and by columns.
+var withheld = map[string]string{
+	"used_flows":         "names logins that are over, and nobody",
+	"used_logout_tokens": "names logouts that are over, and nobody",
+	"provider_gate":      "is about the provider",
+	"rate_limits":        "are counters that drain within hours, under hashes of addresses",
+	"idempotency_keys":   "are sealed with what only their sender has",
+	"native_codes":       "live for a minute, and say what the user's row says",
+	"audit_retention":    "is a setting",
+
+	"users.provision_attempt":         "where the program has come to",
+	"users.provision_ambiguous_until": "where the program has come to",
+	"users.check_at":                  "where the program has come to",
+	"users.adopt":                     "what an operator has asked of the program",
+	"users.adopt_internal_id":         "a guess of an operator's about somebody at the provider",
+	"users.sync_change":               "where the program has come to",
+	"users.sync_ambiguous_until":      "where the program has come to",
+	"users.sync_claimed_until":        "where the program has come to",
+	"sessions.token_hash":             "opens something",
+	"sessions.user_id":                "is the user's id",
+	"signups.receipt_hash":            "opens something",
+	"signups.user_id":                 "is the user's id",
+	"signups.candidate_id":            "is null once there is a user",
+	"signups.email":                   "is null once there is a user",
+	"signups.email_canonical":         "is null once there is a user",
+	"signups.display_name":            "is null once there is a user",
+	"invitations.code_hash":           "opens something",
+	"invitations.uses":                "is about whoever else was invited by it",
+	"invitations.uses_left":           "is about whoever else was invited by it",
+	"email_changes.user_id":           "is the user's id",
+	"email_changes.code_hash":         "opens something",
+	"letters.user_id":                 "is the user's id",
+	"audit_events.user_id":            "is the user's id",
+}
+
+func TestEveryColumnIsToldToItsUserOrExcused(t *testing.T) {
+	t.Parallel()
+	for table, row := range rows() {
+		told, isTold := exported[table]
+		if reason := withheld[table]; isTold == (reason != "") {
+			t.Errorf("the table %s is told: %v, and withheld because it %q", table, isTold, reason)
+		}
+		if !isTold {
+			continue
+		}
+		columns := columnsOf(t, row)
+		for column := range columns {
+			if reason := withheld[table+"."+column]; slices.Contains(told, column) == (reason != "") {
+				t.Errorf("%s.%s is told: %v, and withheld because it %q", table, column, slices.Contains(told, column), reason)
+			}
+		}
+		for _, column := range told {
+			if _, ok := columns[column]; !ok {
+				t.Errorf("%s.%s is told, and there is no such column", table, column)
+			}
+		}
+	}
+}
