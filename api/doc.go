@@ -21,6 +21,16 @@
 //	GET    /logout/callback             anyone           back from the provider's logout page
 //	POST   /backchannel-logout          a signed token   the provider ends sessions
 //
+// On the operations listener, each behind an administrator's token with a scope:
+//
+//	GET,POST         /admin/users                             users:read, users:write
+//	GET,PATCH,DELETE /admin/users/{user_id}                   users:read, users:write
+//	POST             /admin/users/{user_id}/suspend|restore   users:write
+//	POST             /admin/users/{user_id}/resend|retry      users:write
+//	POST             /admin/users/{user_id}/resolve           users:write
+//	GET,DELETE       /admin/users/{user_id}/sessions[/{id}]   users:read, sessions:write
+//	GET              /admin/audit                             audit:read
+//
 // The contract is openapi.yaml; [routes] carries what of it the code must
 // know, and tests hold the two, and every response, against each other. A
 // handler decodes, makes one call into the domain, and encodes; errors pass
