@@ -67,7 +67,8 @@ var allowed = map[string][]string{
 	},
 	"internal/queue": {"internal/directory", "internal/signup"},
 	"internal/store": {
-		"internal/directory", "internal/failpoint", "internal/gate", "internal/importer", "internal/invitation", "internal/provision",
+		"internal/account", "internal/audit", "internal/directory", "internal/failpoint", "internal/gate", "internal/importer",
+		"internal/invitation", "internal/provision",
 		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations",
 	},
 	"internal/store/migrations": {},
