@@ -186,10 +186,12 @@ func (s *Store) makeUsers(tx *gorm.DB, id importer.ID, first, last int64, at tim
 	if err != nil {
 		return nil, err
 	}
-	for _, user := range made {
-		if err := s.record(tx, transition{at: at, user: string(user), to: directory.Received}); err != nil {
-			return nil, err
-		}
+	received := make([]transition, len(made))
+	for i, user := range made {
+		received[i] = transition{at: at, user: string(user), to: directory.Received}
+	}
+	if err := s.record(tx, received...); err != nil {
+		return nil, err
 	}
 	sqltx, err := sqlTx(tx)
 	if err != nil {
