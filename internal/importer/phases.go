@@ -140,6 +140,11 @@ func (s *Service) List(ctx context.Context) ([]Import, error) {
 	return s.Store.ListImports(ctx, mostListed)
 }
 
+// Look says how far the provider has the users of the import.
+func (s *Service) Look(ctx context.Context, id ID) (Provisioning, error) {
+	return s.Store.Provisioning(ctx, id)
+}
+
 // look is how often Await looks.
 const look = time.Second
 

@@ -64,23 +64,30 @@ func openText(r io.Reader) (*bufio.Reader, error) {
 	return in, nil
 }
 
+// lost stands where something could not be read or kept. A text that has it is
+// refused in its turn, so that nobody is brought in by half a name.
+const lost = string(utf8.RuneError)
+
 // put sets a field to what the input has there, and complains of what no
 // database could keep. What is kept of such a text is for whoever corrects it.
 func (r *Record) put(c Column, text string, length int64) {
 	into := r.field(c)
 	if length > maxField {
 		r.complain(c, TooLong, fmt.Sprintf("has %d bytes; %d KiB is the most", length, maxField>>10))
-		*into = strings.ReplaceAll(strings.ToValidUTF8(text[:excerpt], ""), "\x00", "") + "…"
+		*into = strings.ReplaceAll(strings.ToValidUTF8(text[:excerpt], ""), "\x00", "") + lost
 		return
 	}
 	*into = text
+	if strings.Contains(text, lost) {
+		r.complain(c, NotUTF8, "has a U+FFFD, which stands for what could not be read")
+	}
 	if i := invalidUTF8(text); i >= 0 {
 		r.complain(c, NotUTF8, fmt.Sprintf("byte %d is 0x%02X, which is not UTF-8: is it in Latin-1 or Windows-1252?", i+1, text[i]))
-		*into = strings.ToValidUTF8(*into, string(utf8.RuneError))
+		*into = strings.ToValidUTF8(*into, lost)
 	}
 	if i := strings.IndexByte(text, 0); i >= 0 {
 		r.complain(c, HasNUL, fmt.Sprintf("byte %d is NUL", i+1))
-		*into = strings.ReplaceAll(*into, "\x00", "")
+		*into = strings.ReplaceAll(*into, "\x00", lost)
 	}
 }
 
