@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -30,7 +31,7 @@ type Cursor struct {
 type Query struct {
 	UserID       directory.UserID
 	Actor        string
-	ActionPrefix string // "user.suspended", or "user." for all about users
+	ActionPrefix string // "user.suspended", or "user" for all that begin with that word
 	Outcome      Outcome
 	After        time.Time // at or after
 	Before       time.Time // earlier than
@@ -53,7 +54,7 @@ func (q Query) Check() error {
 		wrong = "cursor"
 	case len(q.ActionPrefix) > maxPrefix || strings.Trim(q.ActionPrefix, "abcdefghijklmnopqrstuvwxyz._") != "":
 		wrong = "action"
-	case strings.ContainsRune(q.Actor, 0):
+	case !utf8.ValidString(q.Actor) || strings.ContainsRune(q.Actor, 0):
 		wrong = "actor"
 	case q.Outcome != "" && q.Outcome != Success && q.Outcome != Refused && q.Outcome != Failed:
 		wrong = "outcome"

@@ -98,12 +98,15 @@ func (remindArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue:
 type remindWorker struct {
 	river.WorkerDefaults[remindArgs]
 
-	carry carryUser
+	remind func(ctx context.Context, id directory.UserID, wished time.Time) (again time.Duration, err error)
 }
 
-// Work sends the mail again.
+// Work sends the mail again. A job is a wish, which was made when it was.
 func (w *remindWorker) Work(ctx context.Context, job *river.Job[remindArgs]) error {
-	return w.carry.work(ctx, job.Args.UserID)
+	remind := carryUser(func(ctx context.Context, id directory.UserID) (time.Duration, error) {
+		return w.remind(ctx, id, job.CreatedAt.UTC())
+	})
+	return remind.work(ctx, job.Args.UserID)
 }
 
 // EnqueueChange inserts the job that carries what has changed of the user to

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"testing"
 	"time"
 
@@ -27,7 +28,13 @@ func noting(carried chan<- carriedUser) queue.Handlers {
 		}
 	}
 	handlers := idle()
-	handlers.CarryChange, handlers.CarryUser, handlers.Remind = note("change"), note("enrol"), note("remind")
+	handlers.CarryChange, handlers.CarryUser = note("change"), note("enrol")
+	handlers.Remind = func(ctx context.Context, id directory.UserID, wished time.Time) (time.Duration, error) {
+		if age := time.Since(wished); age < -time.Minute || age > generous {
+			return 0, fmt.Errorf("wished for %s ago", age)
+		}
+		return note("remind")(ctx, id)
+	}
 	return handlers
 }
 
