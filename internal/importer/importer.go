@@ -155,11 +155,13 @@ type Source interface {
 
 const (
 	// claimFor is how long a process that has died keeps others from an import.
-	claimFor = 10 * time.Second
-	// stageAtOnce and commitAtOnce are rows of a transaction, rejectedAtOnce of
-	// a page.
+	// One that is only slow loses nothing unless somebody takes it over, and
+	// finds out before it stores anything.
+	claimFor = 5 * time.Second
+	// DefaultBatch is how many users one transaction makes.
+	DefaultBatch = 500
+	// stageAtOnce is rows of a transaction, rejectedAtOnce of a page.
 	stageAtOnce    = 500
-	commitAtOnce   = 500
 	rejectedAtOnce = 500
 )
 
@@ -167,6 +169,7 @@ const (
 type Service struct {
 	Store  Store
 	Policy *directory.Policy // of addresses, as sign-up's; nil admits all
+	Batch  int               // users a transaction; 0 for DefaultBatch
 	Now    func() time.Time
 }
 
@@ -182,11 +185,11 @@ type Held struct {
 // Begin begins an import. Of another process's that may have died it waits for
 // the claim to end. It returns a *BusyError when that was renewed.
 func (s *Service) Begin(ctx context.Context, terms Terms) (*Held, error) {
-	begun := Import{
-		ID: ID(uuid.Must(uuid.NewV7()).String()), Status: Staging, Terms: terms,
-		Actor: audit.From(ctx).Actor, CreatedAt: s.Now(),
-	}
 	return s.hold(ctx, func(claim Claim) (Import, error) {
+		begun := Import{
+			ID: ID(uuid.Must(uuid.NewV7()).String()), Status: Staging, Terms: terms,
+			Actor: audit.From(ctx).Actor, CreatedAt: s.Now(),
+		}
 		return begun, s.Store.BeginImport(ctx, begun, claim)
 	})
 }

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -93,7 +94,7 @@ func (h *Held) Commit(ctx context.Context, tell func(committed int64)) error {
 func (h *Held) commitBatch(ctx context.Context) (Batch, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchLimit)
 	defer cancel()
-	return h.s.Store.CommitRows(ctx, h.Import.ID, h.token, commitAtOnce, h.s.Now())
+	return h.s.Store.CommitRows(ctx, h.Import.ID, h.token, cmp.Or(h.s.Batch, DefaultBatch), h.s.Now())
 }
 
 // Discard ends an import of which nothing was written.

@@ -44,6 +44,7 @@ type usersImportCmd struct {
 	Rejects       string `help:"File that gets the rows that are not valid, in the input's format, to be corrected and brought in." placeholder:"FILE"`
 	Adopt         bool   `help:"Take over whom Beyond Identity has already under the same external_id."`
 	Resume        string `help:"Go on with an import that was stopped, by its id." placeholder:"ID"`
+	Batch         int    `help:"Users that one transaction makes." default:"500"`
 	NoWait        bool   `help:"Do not wait until Beyond Identity has them."`
 	Output        string `help:"table or json." enum:"table,json" default:"table"`
 }
@@ -59,6 +60,7 @@ func (cmd usersImportCmd) Run(ctx context.Context, env environment, out streams)
 		return err
 	}
 	return cmd.users(ctx, env, policy, func(ctx context.Context, d directoryCmd) error {
+		d.imports.Batch = cmd.Batch
 		run := importRun{cmd: cmd, service: d.imports, out: out, progress: newProgress(out.stderr)}
 		defer run.progress.end()
 		if cmd.Resume != "" {
@@ -72,6 +74,8 @@ func (cmd usersImportCmd) Run(ctx context.Context, env environment, out streams)
 func (cmd usersImportCmd) check(env environment) error {
 	database := cmd.FromDatabase != "" || cmd.Query != ""
 	switch {
+	case cmd.Batch < 1 || cmd.Batch > 5000:
+		return errors.New("--batch is 1 to 5000")
 	case cmd.Resume != "" && (cmd.File != "" || database || cmd.DryRun):
 		return errors.New("--resume goes on with what was read already: it takes no file, no query and no --dry-run")
 	case cmd.Resume != "":
