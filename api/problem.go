@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/challenge"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/invitation"
@@ -47,6 +48,8 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeSessionInvalid:        {401, "The session is not known", "It has been ended, or the token is not one of ours. Log in again."},
 	openapi.ProblemCodeSessionExpired:        {401, "The session has ended", "It was not used for too long, or is too old. Log in again."},
 	openapi.ProblemCodeRecentLoginRequired:   {401, "The login is not recent enough for this", "Log in again, with max_age or prompt=login at /login."},
+	openapi.ProblemCodeAdminTokenInvalid:     {401, "No administrator has this token", "Send a good one as Authorization: Bearer pta_…, and once."},
+	openapi.ProblemCodeScopeMissing:          {403, "The token is not good for this", "It lacks a scope that this needs."},
 	openapi.ProblemCodeCsrfRequired:          {403, "The header X-CSRF: 1 is missing", "Every request that is made by cookie must carry it, GET included."},
 	openapi.ProblemCodeCrossOrigin:           {403, "The request comes from another origin", "Only pages of the configured origins may do this."},
 	openapi.ProblemCodeSignupClosed:          {403, "Nobody can sign up at present", "The operator has closed the sign-up."},
@@ -134,6 +137,8 @@ type problem struct {
 	retryAfter time.Duration
 	limit      ratelimit.Decision // where one refused
 	maxAge     time.Duration      // of a login that would do
+	scope      admintoken.Scope   // that the token lacks
+	detail     string             // in place of the code's own
 	cause      error              // for the log; never in the answer
 }
 
@@ -212,6 +217,9 @@ func (p *problem) status() int { return kinds[p.code].status }
 // document is the problem as it is answered (RFC 9457 §3).
 func (p *problem) document(instance, requestID string) openapi.Problem {
 	k := kinds[p.code]
+	if p.detail != "" {
+		k.detail = p.detail
+	}
 	return openapi.Problem{
 		Type:      "urn:portico:problem:" + string(p.code),
 		Title:     k.title,

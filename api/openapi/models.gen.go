@@ -94,6 +94,7 @@ func (e FieldErrorCode) Valid() bool {
 // Defines values for ProblemCode.
 const (
 	ProblemCodeAccessDenied          ProblemCode = "access_denied"
+	ProblemCodeAdminTokenInvalid     ProblemCode = "admin_token_invalid"
 	ProblemCodeAnswerInvalid         ProblemCode = "answer_invalid"
 	ProblemCodeBodyTooLarge          ProblemCode = "body_too_large"
 	ProblemCodeChallengeFailed       ProblemCode = "challenge_failed"
@@ -130,6 +131,7 @@ const (
 	ProblemCodeProviderError         ProblemCode = "provider_error"
 	ProblemCodeProviderUnavailable   ProblemCode = "provider_unavailable"
 	ProblemCodeRecentLoginRequired   ProblemCode = "recent_login_required"
+	ProblemCodeScopeMissing          ProblemCode = "scope_missing"
 	ProblemCodeSessionExpired        ProblemCode = "session_expired"
 	ProblemCodeSessionInvalid        ProblemCode = "session_invalid"
 	ProblemCodeSessionNotFound       ProblemCode = "session_not_found"
@@ -148,6 +150,8 @@ const (
 func (e ProblemCode) Valid() bool {
 	switch e {
 	case ProblemCodeAccessDenied:
+		return true
+	case ProblemCodeAdminTokenInvalid:
 		return true
 	case ProblemCodeAnswerInvalid:
 		return true
@@ -220,6 +224,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeProviderUnavailable:
 		return true
 	case ProblemCodeRecentLoginRequired:
+		return true
+	case ProblemCodeScopeMissing:
 		return true
 	case ProblemCodeSessionExpired:
 		return true
@@ -640,6 +646,18 @@ type User struct {
 
 // UserStatus Where the user stands. Only an `active` user has a session.
 type UserStatus string
+
+// AdminRefused An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type AdminRefused = Problem
+
+// AdminTokenInvalid An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type AdminTokenInvalid = Problem
 
 // BodyTooLarge An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
