@@ -38,7 +38,7 @@ func (a *API) admit(c *call, scope admintoken.Scope) error {
 	}
 	c.admin = holder
 	c.r = c.r.WithContext(audit.With(c.r.Context(), audit.Origin{
-		Actor: "admin:" + holder.Name, Address: c.RealIP(), RequestID: note(c).requestID,
+		Actor: audit.Admin(holder.Name), Address: c.RealIP(), RequestID: note(c).requestID,
 	}))
 	return nil
 }

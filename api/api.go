@@ -14,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/nativeapp"
@@ -36,7 +37,10 @@ type Config struct {
 	// AdminTokens returns the tokens of administrators that are good now; nil
 	// for none.
 	AdminTokens func() *admintoken.Tokens
+	Pages       Sealer // of lists
+	Audit       AuditLog
 
+	Accounts *account.Service
 	Signups  *signup.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service

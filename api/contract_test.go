@@ -202,6 +202,13 @@ func models() map[string]reflect.Type {
 		"Me":              reflect.TypeFor[openapi.Me](),
 		"SignedIn":        reflect.TypeFor[openapi.SignedIn](),
 		"LoggedOut":       reflect.TypeFor[openapi.LoggedOut](),
+		"AdminUser":       reflect.TypeFor[openapi.AdminUser](),
+		"AdminUserList":   reflect.TypeFor[openapi.AdminUserList](),
+		"AdminUserCreate": reflect.TypeFor[openapi.AdminUserCreate](),
+		"AdminUserChange": reflect.TypeFor[openapi.AdminUserChange](),
+		"AdminResolution": reflect.TypeFor[openapi.AdminResolution](),
+		"AuditEvent":      reflect.TypeFor[openapi.AuditEvent](),
+		"AuditList":       reflect.TypeFor[openapi.AuditList](),
 		"Problem":         reflect.TypeFor[openapi.Problem](),
 		"FieldError":      reflect.TypeFor[openapi.FieldError](),
 	}
@@ -355,7 +362,12 @@ func TestBBA14_ASVS_6_3_4_RoutesAreOnlyThese(t *testing.T) {
 	if routes := named((&API{}).routes()); !slices.Equal(routes, want) {
 		t.Errorf("routes are %q", routes)
 	}
-	want = []string{}
+	want = []string{
+		"GET /admin/users", "POST /admin/users", "GET /admin/users/{user_id}", "PATCH /admin/users/{user_id}", "DELETE /admin/users/{user_id}",
+		"POST /admin/users/{user_id}/suspend", "POST /admin/users/{user_id}/restore", "POST /admin/users/{user_id}/resend",
+		"POST /admin/users/{user_id}/retry", "POST /admin/users/{user_id}/resolve", "GET /admin/users/{user_id}/sessions",
+		"DELETE /admin/users/{user_id}/sessions", "DELETE /admin/users/{user_id}/sessions/{session_id}", "GET /admin/audit",
+	}
 	if routes := named((&API{}).adminRoutes()); !slices.Equal(routes, want) {
 		t.Errorf("administrators' routes are %q", routes)
 	}

@@ -18,6 +18,7 @@ type Store interface {
 	// tombstone.
 	FindUser(ctx context.Context, id directory.UserID) (directory.User, error)
 
+	Listing
 	Edits
 	Lives
 	Enrolments

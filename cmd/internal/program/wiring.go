@@ -85,7 +85,7 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	}
 	limiter := newLimiter(p, stored)
 	signups := newSignups(config, p, stored, limiter)
-	served, err := newAPI(config, p, rp, sessions, signups, limiter, log)
+	served, err := newAPI(config, p, stored, rp, sessions, signups, limiter, log)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
 }
 
 func newAPI(
-	config Config, p plan, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
+	config Config, p plan, stored *store.Store, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
 	limiter *ratelimit.Limiter, log *slog.Logger,
 ) (*api.API, error) {
 	served := api.Config{
@@ -123,7 +123,6 @@ func newAPI(
 		TrustedProxies:        p.proxies,
 		NativeRedirects:       p.native,
 		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
-		AdminTokens:           p.secrets.AdminTokens,
 		Signups:               signups,
 		Login:                 rp,
 		Sessions:              sessions,
@@ -133,6 +132,7 @@ func newAPI(
 	if limiter != nil {
 		served.Limits = limiter
 	}
+	administer(&served, p, stored)
 	return api.New(served)
 }
 
