@@ -19,6 +19,15 @@ import (
 type usersCmd struct {
 	Import  usersImportCmd  `cmd:"" help:"Bring in the users of another directory, from a file or a Postgres."`
 	Imports usersImportsCmd `cmd:"" help:"List the imports, newest first."`
+	List    usersListCmd    `cmd:"" help:"List users, newest first."`
+	Export  usersExportCmd  `cmd:"" help:"Write users as import takes them."`
+	Show    usersShowCmd    `cmd:"" help:"Show a user."`
+	Suspend usersSuspendCmd `cmd:"" help:"End a user's sessions, and let them sign in no more."`
+	Restore usersRestoreCmd `cmd:"" help:"Undo a suspension, or a deletion that is not over."`
+	Delete  usersDeleteCmd  `cmd:"" help:"End a user's sessions and delete them, here and at Beyond Identity."`
+	Resend  usersResendCmd  `cmd:"" help:"Send a user's enrolment mail again."`
+	Retry   usersRetryCmd   `cmd:"" help:"Ask Beyond Identity again about a user who has failed, is in conflict, or whose change it would not have."`
+	Resolve usersResolveCmd `cmd:"" help:"Resolve a conflict: say which user of Beyond Identity's it is."`
 }
 
 // policyFlags are the settings of commands that take addresses: the same as
