@@ -37,6 +37,8 @@ const (
 	// mail goes out some time after it was wished for, so that the pause has to
 	// be shorter than resendAfter, or wishes at the right time were in vain.
 	mailPause = 30 * time.Second
+	// importsKept is how long what an import has read can be gone on with.
+	importsKept = 30 * 24 * time.Hour
 	// purgeAtOnce keeps the locks of a purge short.
 	purgeAtOnce = 1000
 )
@@ -289,7 +291,11 @@ func (p *parts) housekeep(ctx context.Context) error {
 			return err
 		}
 		buckets, err := p.store.PurgeRateLimits(ctx, now.Add(-time.Minute), purgeAtOnce)
-		if err != nil || max(purged, buckets) < purgeAtOnce {
+		if err != nil {
+			return err
+		}
+		imported, err := p.store.PurgeImports(ctx, now.Add(-importsKept), purgeAtOnce)
+		if err != nil || max(purged, buckets, imported) < purgeAtOnce {
 			return err
 		}
 	}
