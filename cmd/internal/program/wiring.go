@@ -250,8 +250,8 @@ func (p *parts) handlers() queue.Handlers {
 			again, err := p.carry.Remind(ctx, id, wished)
 			return again, parked(err)
 		},
-		Reconcile:   p.logged("reconcile", p.carry.Reconcile),
-		Housekeep:   p.logged("housekeeping", p.housekeep),
+		Reconcile: p.logged("reconcile", p.carry.Reconcile),
+		Housekeep: p.logged("housekeeping", p.housekeep),
 	}
 }
 
