@@ -8,7 +8,6 @@ import (
 
 	"github.com/portico-id/portico/api/openapi"
 	"github.com/portico-id/portico/internal/admintoken"
-	"github.com/portico-id/portico/internal/audit"
 )
 
 // adminTokens are the tokens that are good now.
@@ -30,16 +29,13 @@ func (a *API) admit(c *call, scope admintoken.Scope) error {
 		return a.turnAway(c)
 	}
 	note(c).admin = holder.Name
+	c.admin = holder
 	if !holder.May(scope) {
 		return &problem{
 			code: openapi.ProblemCodeScopeMissing, scope: scope,
 			detail: fmt.Sprintf("The token %s does not have the scope %s.", holder.Name, scope),
 		}
 	}
-	c.admin = holder
-	c.r = c.r.WithContext(audit.With(c.r.Context(), audit.Origin{
-		Actor: audit.Admin(holder.Name), Address: c.RealIP(), RequestID: note(c).requestID,
-	}))
 	return nil
 }
 

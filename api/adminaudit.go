@@ -27,7 +27,7 @@ func (a *API) listAudit(c *call) error {
 	}
 	limit := q.Limit
 	q.Limit = min(limit+1, audit.MaxPage)
-	events, err := a.config.Audit.AuditEvents(c.r.Context(), q)
+	events, err := a.config.Events.AuditEvents(c.r.Context(), q)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/portico-id/portico/api/openapi"
 	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/admintoken"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/session"
@@ -38,13 +39,14 @@ type Config struct {
 	// for none.
 	AdminTokens func() *admintoken.Tokens
 	Pages       Sealer // of lists
-	Audit       AuditLog
+	Events      AuditLog
 
 	Accounts *account.Service
 	Signups  *signup.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service
-	Limits   Limits // nil for none
+	Limits   Limits  // nil for none
+	Audit    Auditor // nil for none
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -135,39 +137,51 @@ const answerLimit = 30 * time.Second
 func (a *API) guarded(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		call := &call{Context: c, w: c.Response(), r: c.Request()}
-		switch r.guard {
-		case anyone:
-			if err := a.origins.unsafe(call.r); err != nil {
-				return err
-			}
-		case signedIn, signedInRecently:
-			var err error
-			if call.caller, err = a.recognise(call.r); err != nil {
-				return err
-			}
-			note(c).userID = string(call.caller.user.ID)
-			if r.guard == signedInRecently {
-				if err := a.requireRecentLogin(call.caller); err != nil {
-					return err
-				}
-			}
-		case byAdminToken:
-			if err := a.admit(call, r.scope); err != nil {
-				return err
-			}
-		case bySignedToken:
-			// The handler verifies the token before it does anything.
-		default:
-			return errors.New("the route has no guard")
+		err := a.admitted(call, r)
+		if err == nil {
+			err = handle(call, r)
 		}
-		if r.knows {
-			return r.handle(call)
+		if err != nil {
+			a.refused(call, r, err)
 		}
-		ctx, cancel := context.WithTimeout(call.r.Context(), answerLimit)
-		defer cancel()
-		call.r = call.r.WithContext(ctx)
-		return r.handle(call)
+		return err
 	}
+}
+
+// admitted lets the call pass the route's guard, or says why not.
+func (a *API) admitted(c *call, r route) error {
+	switch r.guard {
+	case anyone:
+		return a.origins.unsafe(c.r)
+	case signedIn, signedInRecently:
+		var err error
+		if c.caller, err = a.recognise(c.r); err != nil {
+			return err
+		}
+		note(c).userID = string(c.caller.user.ID)
+		if r.guard == signedInRecently {
+			return a.requireRecentLogin(c.caller)
+		}
+		return nil
+	case byAdminToken:
+		return a.admit(c, r.scope)
+	case bySignedToken:
+		return nil // the handler verifies the token before it does anything
+	default:
+		return errors.New("the route has no guard")
+	}
+}
+
+// handle runs the route's handler, under the origin of whatever is written on
+// the call's behalf.
+func handle(c *call, r route) error {
+	if r.knows {
+		return r.handle(c)
+	}
+	ctx, cancel := context.WithTimeout(audit.With(c.r.Context(), c.origin()), answerLimit)
+	defer cancel()
+	c.r = c.r.WithContext(ctx)
+	return r.handle(c)
 }
 
 // ServeHTTP serves one request.

@@ -29,6 +29,7 @@ type notes struct {
 	admin     string // the name of the token that the request was made with
 	code      code
 	logged    bool
+	audited   bool
 }
 
 const notesKey = "portico.notes"
@@ -158,12 +159,12 @@ func (a *API) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		// A function, since Echo reads a list as patterns.
 		AllowOriginFunc: func(origin string) (bool, error) { return a.origins.trusted[origin], nil },
-		AllowMethods:    []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+		AllowMethods:    []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowHeaders: []string{
 			echo.HeaderContentType, echo.HeaderAuthorization, "X-CSRF", "Idempotency-Key", "Prefer", "If-None-Match",
 		},
 		ExposeHeaders: []string{
-			echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter, "ETag", "Idempotency-Replayed",
+			echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter, echo.HeaderContentDisposition, "ETag", "Idempotency-Replayed",
 			"Preference-Applied", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
 		},
 		AllowCredentials: true,

@@ -32,7 +32,7 @@ type route struct {
 // routes is every operation that apps have; those of administrators are in
 // adminRoutes.
 func (a *API) routes() []route {
-	return slices.Concat(a.signupRoutes(), a.loginRoutes(), a.accountRoutes(), a.logoutRoutes())
+	return slices.Concat(a.signupRoutes(), a.loginRoutes(), a.accountRoutes(), a.ownAccountRoutes(), a.logoutRoutes())
 }
 
 // signupRoutes lead from an address to a user.
@@ -100,7 +100,7 @@ func (a *API) loginRoutes() []route {
 				openapi.ProblemCodeFlowUsed, openapi.ProblemCodeStateMismatch, openapi.ProblemCodeIssuerMismatch,
 				openapi.ProblemCodeAnswerInvalid, openapi.ProblemCodeCodeRefused, openapi.ProblemCodeIdentityRejected,
 				openapi.ProblemCodeProviderError, openapi.ProblemCodeNotRegistered, openapi.ProblemCodeUserSuspended,
-				openapi.ProblemCodeUserNotReady, openapi.ProblemCodeIdentityMismatch, openapi.ProblemCodeLoginTooOld,
+				openapi.ProblemCodeUserDeleting, openapi.ProblemCodeUserNotReady, openapi.ProblemCodeIdentityMismatch, openapi.ProblemCodeLoginTooOld,
 				openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
 			},
 		},

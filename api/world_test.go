@@ -181,7 +181,7 @@ func newWorld(t *testing.T, o options) *world {
 		Sessions:        sessions,
 		AdminTokens:     w.tokens.Load,
 		Pages:           w.keys,
-		Audit:           w.store,
+		Events:          w.store,
 		Accounts:        w.accounts(),
 		Now:             w.flows.now, Log: log,
 	}

@@ -53,7 +53,7 @@ var allowed = map[string][]string{
 	"internal/invitation":               {"internal/directory"},
 	"internal/audit":                    {"internal/directory"},
 	"internal/admintoken":               {},
-	"internal/account":                  {"internal/audit", "internal/directory"},
+	"internal/account":                  {"internal/audit", "internal/directory", "internal/mail", "internal/ratelimit"},
 	"internal/importer":                 {"internal/audit", "internal/directory"},
 	"internal/ratelimit":                {"internal/directory"},
 	"internal/signup":                   {"internal/directory", "internal/failpoint", "internal/invitation", "internal/ratelimit"},
@@ -67,7 +67,7 @@ var allowed = map[string][]string{
 		"internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/mail",
 		"internal/signup",
 	},
-	"internal/queue": {"internal/directory", "internal/signup"},
+	"internal/queue": {"internal/account", "internal/directory", "internal/signup"},
 	"internal/store": {
 		"internal/account", "internal/audit", "internal/directory", "internal/failpoint", "internal/gate", "internal/importer",
 		"internal/invitation", "internal/provision",

@@ -135,64 +135,67 @@ func (e FieldErrorCode) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAccessDenied          ProblemCode = "access_denied"
-	ProblemCodeAdminTokenInvalid     ProblemCode = "admin_token_invalid"
-	ProblemCodeAnswerInvalid         ProblemCode = "answer_invalid"
-	ProblemCodeBodyTooLarge          ProblemCode = "body_too_large"
-	ProblemCodeChallengeFailed       ProblemCode = "challenge_failed"
-	ProblemCodeChallengeUnavailable  ProblemCode = "challenge_unavailable"
-	ProblemCodeCodeRefused           ProblemCode = "code_refused"
-	ProblemCodeCredentialsConflict   ProblemCode = "credentials_conflict"
-	ProblemCodeCrossOrigin           ProblemCode = "cross_origin"
-	ProblemCodeCsrfRequired          ProblemCode = "csrf_required"
-	ProblemCodeEmailTaken            ProblemCode = "email_taken"
-	ProblemCodeExternalIDTaken       ProblemCode = "external_id_taken"
-	ProblemCodeFlowExpired           ProblemCode = "flow_expired"
-	ProblemCodeFlowInvalid           ProblemCode = "flow_invalid"
-	ProblemCodeFlowMissing           ProblemCode = "flow_missing"
-	ProblemCodeFlowUsed              ProblemCode = "flow_used"
-	ProblemCodeIdempotencyKeyInUse   ProblemCode = "idempotency_key_in_use"
-	ProblemCodeIdempotencyKeyInvalid ProblemCode = "idempotency_key_invalid"
-	ProblemCodeIdempotencyKeyReused  ProblemCode = "idempotency_key_reused"
-	ProblemCodeIdentityMismatch      ProblemCode = "identity_mismatch"
-	ProblemCodeIdentityRejected      ProblemCode = "identity_rejected"
-	ProblemCodeInternalError         ProblemCode = "internal_error"
-	ProblemCodeInternalIDTaken       ProblemCode = "internal_id_taken"
-	ProblemCodeInvalidFields         ProblemCode = "invalid_fields"
-	ProblemCodeInvalidQuery          ProblemCode = "invalid_query"
-	ProblemCodeInvitationInvalid     ProblemCode = "invitation_invalid"
-	ProblemCodeInvitationRequired    ProblemCode = "invitation_required"
-	ProblemCodeIssuerMismatch        ProblemCode = "issuer_mismatch"
-	ProblemCodeLoginCodeInvalid      ProblemCode = "login_code_invalid"
-	ProblemCodeLoginRequired         ProblemCode = "login_required"
-	ProblemCodeLoginTooOld           ProblemCode = "login_too_old"
-	ProblemCodeLogoutTokenInvalid    ProblemCode = "logout_token_invalid"
-	ProblemCodeMalformedBody         ProblemCode = "malformed_body"
-	ProblemCodeMethodNotAllowed      ProblemCode = "method_not_allowed"
-	ProblemCodeNotAuthenticated      ProblemCode = "not_authenticated"
-	ProblemCodeNotFound              ProblemCode = "not_found"
-	ProblemCodeNotRegistered         ProblemCode = "not_registered"
-	ProblemCodePreconditionFailed    ProblemCode = "precondition_failed"
-	ProblemCodePreconditionRequired  ProblemCode = "precondition_required"
-	ProblemCodePrefetchRefused       ProblemCode = "prefetch_refused"
-	ProblemCodeProviderError         ProblemCode = "provider_error"
-	ProblemCodeProviderUnavailable   ProblemCode = "provider_unavailable"
-	ProblemCodeRecentLoginRequired   ProblemCode = "recent_login_required"
-	ProblemCodeScopeMissing          ProblemCode = "scope_missing"
-	ProblemCodeSessionExpired        ProblemCode = "session_expired"
-	ProblemCodeSessionInvalid        ProblemCode = "session_invalid"
-	ProblemCodeSessionNotFound       ProblemCode = "session_not_found"
-	ProblemCodeSignupClosed          ProblemCode = "signup_closed"
-	ProblemCodeSignupNotFound        ProblemCode = "signup_not_found"
-	ProblemCodeSignupNotInvited      ProblemCode = "signup_not_invited"
-	ProblemCodeStateMismatch         ProblemCode = "state_mismatch"
-	ProblemCodeStatusConflict        ProblemCode = "status_conflict"
-	ProblemCodeTooManyRequests       ProblemCode = "too_many_requests"
-	ProblemCodeUnavailable           ProblemCode = "unavailable"
-	ProblemCodeUnsupportedMediaType  ProblemCode = "unsupported_media_type"
-	ProblemCodeUserNotFound          ProblemCode = "user_not_found"
-	ProblemCodeUserNotReady          ProblemCode = "user_not_ready"
-	ProblemCodeUserSuspended         ProblemCode = "user_suspended"
+	ProblemCodeAccessDenied           ProblemCode = "access_denied"
+	ProblemCodeAdminTokenInvalid      ProblemCode = "admin_token_invalid"
+	ProblemCodeAnswerInvalid          ProblemCode = "answer_invalid"
+	ProblemCodeBodyTooLarge           ProblemCode = "body_too_large"
+	ProblemCodeChallengeFailed        ProblemCode = "challenge_failed"
+	ProblemCodeChallengeUnavailable   ProblemCode = "challenge_unavailable"
+	ProblemCodeCodeRefused            ProblemCode = "code_refused"
+	ProblemCodeCredentialsConflict    ProblemCode = "credentials_conflict"
+	ProblemCodeCrossOrigin            ProblemCode = "cross_origin"
+	ProblemCodeCsrfRequired           ProblemCode = "csrf_required"
+	ProblemCodeEmailChangeUnavailable ProblemCode = "email_change_unavailable"
+	ProblemCodeEmailCodeInvalid       ProblemCode = "email_code_invalid"
+	ProblemCodeEmailTaken             ProblemCode = "email_taken"
+	ProblemCodeExternalIDTaken        ProblemCode = "external_id_taken"
+	ProblemCodeFlowExpired            ProblemCode = "flow_expired"
+	ProblemCodeFlowInvalid            ProblemCode = "flow_invalid"
+	ProblemCodeFlowMissing            ProblemCode = "flow_missing"
+	ProblemCodeFlowUsed               ProblemCode = "flow_used"
+	ProblemCodeIdempotencyKeyInUse    ProblemCode = "idempotency_key_in_use"
+	ProblemCodeIdempotencyKeyInvalid  ProblemCode = "idempotency_key_invalid"
+	ProblemCodeIdempotencyKeyReused   ProblemCode = "idempotency_key_reused"
+	ProblemCodeIdentityMismatch       ProblemCode = "identity_mismatch"
+	ProblemCodeIdentityRejected       ProblemCode = "identity_rejected"
+	ProblemCodeInternalError          ProblemCode = "internal_error"
+	ProblemCodeInternalIDTaken        ProblemCode = "internal_id_taken"
+	ProblemCodeInvalidFields          ProblemCode = "invalid_fields"
+	ProblemCodeInvalidQuery           ProblemCode = "invalid_query"
+	ProblemCodeInvitationInvalid      ProblemCode = "invitation_invalid"
+	ProblemCodeInvitationRequired     ProblemCode = "invitation_required"
+	ProblemCodeIssuerMismatch         ProblemCode = "issuer_mismatch"
+	ProblemCodeLoginCodeInvalid       ProblemCode = "login_code_invalid"
+	ProblemCodeLoginRequired          ProblemCode = "login_required"
+	ProblemCodeLoginTooOld            ProblemCode = "login_too_old"
+	ProblemCodeLogoutTokenInvalid     ProblemCode = "logout_token_invalid"
+	ProblemCodeMalformedBody          ProblemCode = "malformed_body"
+	ProblemCodeMethodNotAllowed       ProblemCode = "method_not_allowed"
+	ProblemCodeNotAuthenticated       ProblemCode = "not_authenticated"
+	ProblemCodeNotFound               ProblemCode = "not_found"
+	ProblemCodeNotRegistered          ProblemCode = "not_registered"
+	ProblemCodePreconditionFailed     ProblemCode = "precondition_failed"
+	ProblemCodePreconditionRequired   ProblemCode = "precondition_required"
+	ProblemCodePrefetchRefused        ProblemCode = "prefetch_refused"
+	ProblemCodeProviderError          ProblemCode = "provider_error"
+	ProblemCodeProviderUnavailable    ProblemCode = "provider_unavailable"
+	ProblemCodeRecentLoginRequired    ProblemCode = "recent_login_required"
+	ProblemCodeScopeMissing           ProblemCode = "scope_missing"
+	ProblemCodeSessionExpired         ProblemCode = "session_expired"
+	ProblemCodeSessionInvalid         ProblemCode = "session_invalid"
+	ProblemCodeSessionNotFound        ProblemCode = "session_not_found"
+	ProblemCodeSignupClosed           ProblemCode = "signup_closed"
+	ProblemCodeSignupNotFound         ProblemCode = "signup_not_found"
+	ProblemCodeSignupNotInvited       ProblemCode = "signup_not_invited"
+	ProblemCodeStateMismatch          ProblemCode = "state_mismatch"
+	ProblemCodeStatusConflict         ProblemCode = "status_conflict"
+	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
+	ProblemCodeUnavailable            ProblemCode = "unavailable"
+	ProblemCodeUnsupportedMediaType   ProblemCode = "unsupported_media_type"
+	ProblemCodeUserDeleting           ProblemCode = "user_deleting"
+	ProblemCodeUserNotFound           ProblemCode = "user_not_found"
+	ProblemCodeUserNotReady           ProblemCode = "user_not_ready"
+	ProblemCodeUserSuspended          ProblemCode = "user_suspended"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -217,6 +220,10 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeCrossOrigin:
 		return true
 	case ProblemCodeCsrfRequired:
+		return true
+	case ProblemCodeEmailChangeUnavailable:
+		return true
+	case ProblemCodeEmailCodeInvalid:
 		return true
 	case ProblemCodeEmailTaken:
 		return true
@@ -307,6 +314,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeUnavailable:
 		return true
 	case ProblemCodeUnsupportedMediaType:
+		return true
+	case ProblemCodeUserDeleting:
 		return true
 	case ProblemCodeUserNotFound:
 		return true
@@ -461,6 +470,41 @@ func (e StartLoginParamsCodeChallengeMethod) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AccountClosed defines model for AccountClosed.
+type AccountClosed struct {
+	// Status Where the user stands. Only an `active` user has a session.
+	Status UserStatus `json:"status"`
+
+	// DeleteAfter When the grace period is over.
+	DeleteAfter time.Time `json:"delete_after"`
+}
+
+// AccountExport The rows that are held about a user. Their fields are those of the
+// database, which a version may add to: texts, whole numbers, truth
+// values, times, and null.
+type AccountExport struct {
+	ExportedAt time.Time              `json:"exported_at"`
+	User       map[string]interface{} `json:"user"`
+
+	// Sessions Where the user is signed in.
+	Sessions []map[string]interface{} `json:"sessions"`
+
+	// Signups With the version of the terms that was agreed to.
+	Signups []map[string]interface{} `json:"signups"`
+
+	// Invitations Those that the user has used.
+	Invitations []map[string]interface{} `json:"invitations"`
+
+	// EmailChange The address that the user wants and has not proven, if there is one.
+	EmailChange map[string]interface{} `json:"email_change,omitempty"`
+
+	// Letters What is about to be mailed.
+	Letters []map[string]interface{} `json:"letters"`
+
+	// AuditEvents What was done to the user, and when.
+	AuditEvents []map[string]interface{} `json:"audit_events"`
 }
 
 // AdminResolution defines model for AdminResolution.
@@ -622,6 +666,24 @@ type CodeRequest struct {
 	CodeVerifier string `json:"code_verifier" validate:"required,min=43,max=128"`
 }
 
+// EmailConfirmation defines model for EmailConfirmation.
+type EmailConfirmation struct {
+	// Code As it was mailed. Case, spaces and dashes do not matter.
+	Code string `json:"code" validate:"required,max=64"`
+}
+
+// EmailRequest defines model for EmailRequest.
+type EmailRequest struct {
+	// Email The address that the user wants.
+	Email string `json:"email" validate:"required,max=254"`
+}
+
+// EmailRequested defines model for EmailRequested.
+type EmailRequested struct {
+	// ExpiresAt Until when the code can be used.
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
 // FieldError defines model for FieldError.
 type FieldError struct {
 	// Pointer A JSON Pointer (RFC 6901) into the body; for a query parameter, its name after a `?`.
@@ -699,6 +761,12 @@ type Me struct {
 	// Sync Whether Beyond Identity holds the same as Portico.
 	Sync    SyncStatus `json:"sync"`
 	Session Session    `json:"session"`
+}
+
+// MeChange defines model for MeChange.
+type MeChange struct {
+	// DisplayName What the user is called, or empty for nothing.
+	DisplayName *string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
 }
 
 // Problem An RFC 9457 problem document. `not_found` (404) and
@@ -1208,6 +1276,15 @@ type FinishLoginByCodeJSONRequestBody = CallbackRequest
 
 // StartLoginByCodeJSONRequestBody defines body for StartLoginByCode for application/json ContentType.
 type StartLoginByCodeJSONRequestBody = LoginRequest
+
+// ChangeMeJSONRequestBody defines body for ChangeMe for application/json ContentType.
+type ChangeMeJSONRequestBody = MeChange
+
+// RequestEmailJSONRequestBody defines body for RequestEmail for application/json ContentType.
+type RequestEmailJSONRequestBody = EmailRequest
+
+// ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
+type ConfirmEmailJSONRequestBody = EmailConfirmation
 
 // RedeemCodeJSONRequestBody defines body for RedeemCode for application/json ContentType.
 type RedeemCodeJSONRequestBody = CodeRequest

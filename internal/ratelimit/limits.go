@@ -24,6 +24,7 @@ type Limits struct {
 	Global  Limit
 	Login   Limit
 	Logout  Limit
+	Email   Limit
 	Admin   Limit // of tokens that are none
 }
 
@@ -37,6 +38,7 @@ func DefaultLimits() Limits {
 		Global:  Limit{Count: 3000, Per: time.Minute},
 		Login:   Limit{Count: 300, Per: time.Minute},
 		Logout:  Limit{Count: 600, Per: time.Minute},
+		Email:   Limit{Count: 5, Per: time.Hour},
 		Admin:   Limit{Count: 30, Per: time.Minute},
 	}
 }
@@ -48,8 +50,8 @@ func (l Limits) Off() bool { return l == Limits{} }
 // in which they are written.
 func (l *Limits) named() []namedLimit {
 	return []namedLimit{
-		{Client, &l.Client}, {Address, &l.Address}, {Domain, &l.Domain}, {Global, &l.Global},
-		{Login, &l.Login}, {Logout, &l.Logout}, {Admin, &l.Admin},
+		{Client, &l.Client}, {Address, &l.Address}, {Domain, &l.Domain}, {Global, &l.Global}, {Login, &l.Login}, {Logout, &l.Logout},
+		{Email, &l.Email}, {Admin, &l.Admin},
 	}
 }
 
@@ -78,7 +80,7 @@ func ParseLimits(text string) (Limits, error) {
 		case !ok:
 			return Limits{}, fmt.Errorf("%w: %q is no name=limit", ErrLimits, part)
 		case limit == nil:
-			return Limits{}, fmt.Errorf("%w: there is no limit %q, only client, address, domain, global, login, logout and admin", ErrLimits, name)
+			return Limits{}, fmt.Errorf("%w: there is no limit %q, only client, address, domain, global, login, logout, email and admin", ErrLimits, name)
 		case seen[name]:
 			return Limits{}, fmt.Errorf("%w: %s is there twice", ErrLimits, name)
 		}

@@ -89,6 +89,7 @@ func rows() map[string]any {
 		"idempotency_keys": idempotencyKeyRow{}, "audit_events": auditRow{}, "audit_retention": retentionRow{},
 		"native_codes": nativeCodeRow{}, "used_logout_tokens": usedLogoutTokenRow{},
 		"imports": importRow{}, "import_rows": importedRow{},
+		"email_changes": emailChangeRow{}, "letters": letterRow{},
 	}
 }
 

@@ -95,6 +95,7 @@ func groups() []kong.Group {
 		{Key: "beyond", Title: "Beyond Identity's management API"},
 		{Key: "oidc", Title: "OpenID Connect"},
 		{Key: "session", Title: "Sessions"},
+		{Key: "account", Title: "Accounts"},
 		{Key: "misc", Title: "Everything else"},
 	}
 }
