@@ -37,6 +37,8 @@ const (
 	// mail goes out some time after it was wished for, so that the pause has to
 	// be shorter than resendAfter, or wishes at the right time were in vain.
 	mailPause = 30 * time.Second
+	// importsKept is how long what an import has read can be gone on with.
+	importsKept = 30 * 24 * time.Hour
 	// purgeAtOnce keeps the locks of a purge short.
 	purgeAtOnce = 1000
 )
@@ -288,7 +290,11 @@ func (p *parts) housekeep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if max(purged, buckets) < purgeAtOnce {
+		imported, err := p.store.PurgeImports(ctx, now.Add(-importsKept), purgeAtOnce)
+		if err != nil {
+			return err
+		}
+		if max(purged, buckets, imported) < purgeAtOnce {
 			return p.retainAudit(ctx)
 		}
 	}
