@@ -64,10 +64,13 @@ var allowed = map[string][]string{
 		"internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/mail",
 		"internal/signup",
 	},
+	"internal/reconcile": {
+		"internal/account", "internal/audit", "internal/beyondidentity", "internal/directory", "internal/gate", "internal/signup",
+	},
 	"internal/queue": {"internal/directory", "internal/signup"},
 	"internal/store": {
-		"internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
-		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations",
+		"internal/audit", "internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
+		"internal/ratelimit", "internal/reconcile", "internal/session", "internal/signup", "internal/store/migrations",
 	},
 	"internal/store/migrations": {},
 }
@@ -78,7 +81,7 @@ var anything = []string{"cmd/", "api/apitest", "internal/await", "internal/login
 // domain packages decide; how things are stored, sent and drawn is not theirs.
 var domain = []string{
 	"internal/account", "internal/audit", "internal/directory", "internal/gate", "internal/invitation", "internal/provision", "internal/ratelimit",
-	"internal/session", "internal/signup",
+	"internal/reconcile", "internal/session", "internal/signup",
 }
 
 // foreignToDomain are standard packages that a decision cannot need.

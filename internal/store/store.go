@@ -28,7 +28,7 @@ type Jobs interface {
 
 // Store is the directory's rows behind the stores that the domain asks for:
 // signup.Store, provision.Store, session.Store, login.FlowStore,
-// ratelimit.Store, gate.Store and invitation.Store.
+// ratelimit.Store, gate.Store, invitation.Store and reconcile.Store.
 type Store struct {
 	db   *gorm.DB
 	pool *pgxpool.Pool // nil on SQLite
