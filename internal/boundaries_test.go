@@ -39,7 +39,7 @@ var owned = []struct {
 // listed may import none.
 var allowed = map[string][]string{
 	"api": {
-		"api/openapi", "internal/challenge", "internal/directory", "internal/invitation", "internal/login",
+		"api/openapi", "internal/audit", "internal/challenge", "internal/directory", "internal/invitation", "internal/login",
 		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup",
 	},
 	"api/openapi":                       {},
@@ -50,7 +50,7 @@ var allowed = map[string][]string{
 	"internal/nativeapp":                {},
 	"internal/clientkey":                {},
 	"internal/invitation":               {"internal/directory"},
-	"internal/audit":                    {},
+	"internal/audit":                    {"internal/directory"},
 	"internal/account":                  {"internal/audit", "internal/directory"},
 	"internal/ratelimit":                {"internal/directory"},
 	"internal/signup":                   {"internal/directory", "internal/failpoint", "internal/invitation", "internal/ratelimit"},
@@ -69,8 +69,8 @@ var allowed = map[string][]string{
 	},
 	"internal/queue": {"internal/directory", "internal/signup"},
 	"internal/store": {
-		"internal/audit", "internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
-		"internal/ratelimit", "internal/reconcile", "internal/session", "internal/signup", "internal/store/migrations",
+		"internal/audit", "internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/invitation",
+		"internal/provision", "internal/ratelimit", "internal/reconcile", "internal/session", "internal/signup", "internal/store/migrations",
 	},
 	"internal/store/migrations": {},
 }

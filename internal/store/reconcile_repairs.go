@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -31,7 +30,7 @@ func (s *Store) settle(tx *gorm.DB, run reconcile.Run, finding reconcile.Finding
 	if settled.Error != nil || settled.RowsAffected == 0 || finding.Outcome != reconcile.Repaired {
 		return settled.Error
 	}
-	return s.noteRepair(tx, finding, "user.reconciled", at)
+	return s.noteRepair(tx, run, finding, "user.reconciled", at)
 }
 
 // NoteRepair writes that a repair is about to be tried at the provider.
@@ -40,17 +39,16 @@ func (s *Store) NoteRepair(ctx context.Context, run reconcile.Run, finding recon
 		if err := changeRun(tx, run, map[string]any{"state": string(run.State)}); err != nil {
 			return err
 		}
-		return s.noteRepair(tx, finding, "user.reconciling", at)
+		return s.noteRepair(tx, run, finding, "user.reconciling", at)
 	})
 }
 
 // noteRepair writes the audit's line of a repair.
-func (s *Store) noteRepair(tx *gorm.DB, finding reconcile.Finding, action string, at time.Time) error {
-	return tx.Create(&auditRow{
-		ID: uuid.Must(uuid.NewV7()).String(), At: storedTime(at), Actor: audit.From(tx.Statement.Context).Actor,
-		Action: action, UserID: orNull(string(finding.UserID)), SignupID: orNull(string(finding.Signup)),
-		Class: orNull(string(finding.Class)),
-	}).Error
+func (s *Store) noteRepair(tx *gorm.DB, run reconcile.Run, finding reconcile.Finding, action string, at time.Time) error {
+	return s.note(tx, audit.Event{
+		At: at, Action: action, UserID: finding.UserID, SignupID: string(finding.Signup), Class: string(finding.Class),
+		Target: audit.Target{Kind: "reconciliation", ID: string(run.ID)},
+	})
 }
 
 // mend changes a user who is still of the version, by do, and settles the
