@@ -69,7 +69,8 @@ var allowed = map[string][]string{
 	},
 	"internal/queue": {"internal/directory", "internal/signup"},
 	"internal/store": {
-		"internal/audit", "internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/invitation",
+		"internal/account", "internal/audit", "internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate",
+		"internal/invitation",
 		"internal/provision", "internal/ratelimit", "internal/reconcile", "internal/session", "internal/signup", "internal/store/migrations",
 	},
 	"internal/store/migrations": {},

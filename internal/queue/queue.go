@@ -72,7 +72,7 @@ type Config struct {
 	// CompareEvery is the time between two comparisons of the directories; 0
 	// for none.
 	CompareEvery time.Duration
-	Log     *slog.Logger
+	Log          *slog.Logger
 }
 
 // Queue inserts jobs and, once started, works them.

@@ -105,7 +105,7 @@ func (s *Store) CreateAgain(ctx context.Context, run reconcile.Run, finding reco
 		if err != nil || from == to {
 			return err
 		}
-		if err := tx.Exec(`DELETE FROM sessions WHERE user_id = ?`, user.ID).Error; err != nil {
+		if err := s.shutOut(tx, user); err != nil {
 			return err
 		}
 		err = s.record(tx, transition{at: at, user: user.ID, from: from, to: to, class: string(reconcile.MissingThere)})
