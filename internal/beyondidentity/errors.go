@@ -34,6 +34,7 @@ const (
 	opList    = "list users"
 	opUpdate  = "update user"
 	opDelete  = "delete user"
+	opToken   = "fetch token"
 )
 
 // Error is a failed call. Its text is fit for a log and for a job's record:

@@ -113,30 +113,53 @@ func decodePage(body []byte, asked Page) (Listed, error) {
 	return listed, nil
 }
 
-// isAboutUser reports whether the body of a 404 is the API's word that there is
-// no such user, and not somebody's that there is no such page: the documented
-// error with the code "not_found", whose details name this user or nothing.
-func isAboutUser(body []byte, id directory.InternalID) bool {
+// classOfMissing says what a 404 proves of a call that named the user id; err
+// is why its body could not be read.
+//
+// Not found is only what the API itself says of this user: who is told so may
+// take a delete for done. Misconfigured stops all calls, so it takes an answer
+// that this API does not give: no JSON, or JSON without the two members that
+// each of its errors has. Whatever is left is worth another try.
+func classOfMissing(body []byte, err error, id directory.InternalID) Class {
+	if errors.Is(err, errNotJSON) || err == nil && len(body) == 0 {
+		return Misconfigured
+	}
+	if err != nil {
+		return Ambiguous
+	}
 	var problem struct {
 		Code    lenient `json:"code"`
+		Message lenient `json:"message"`
 		Details lenient `json:"details"`
 	}
-	if err := json.Unmarshal(body, &problem); err != nil || problem.Code.text() != codeNotFound {
-		return false
-	}
-	var details []struct {
-		Type lenient `json:"type"`
-		ID   lenient `json:"id"`
-	}
-	if json.Unmarshal([]byte(problem.Details), &details) != nil {
-		return true // it has none that can be read
-	}
-	for _, d := range details {
-		if d.Type.text() == "ResourceInfo" && d.ID.text() != "" && d.ID.text() != string(id) {
-			return false
+	code := ""
+	if json.Unmarshal(body, &problem) == nil {
+		if code = problem.Code.text(); code == "" || problem.Message.text() == "" {
+			return Misconfigured
 		}
 	}
-	return true
+	if code == codeNotFound && !isAboutAnother([]byte(problem.Details), id) {
+		return NotFound
+	}
+	return Ambiguous
 }
 
 const codeNotFound = "not_found"
+
+// isAboutAnother reports whether the details of an error name a resource that
+// is not the user id. They need not name any.
+func isAboutAnother(details []byte, id directory.InternalID) bool {
+	var all []struct {
+		Type lenient `json:"type"`
+		ID   lenient `json:"id"`
+	}
+	if json.Unmarshal(details, &all) != nil {
+		return false
+	}
+	for _, d := range all {
+		if named := d.ID.text(); d.Type.text() == "ResourceInfo" && named != "" && named != string(id) {
+			return true
+		}
+	}
+	return false
+}

@@ -9,7 +9,6 @@ import (
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
-	"github.com/portico-id/portico/internal/gate"
 )
 
 // classInternalIDTaken is the error class of a user who ends in conflict
@@ -24,6 +23,9 @@ func (s *Service) provision(ctx context.Context, subject Subject) (time.Duration
 		directory.Conflict, directory.Deleting, directory.Deleted:
 		return 0, nil
 	}
+	if subject.AdoptInternalID != "" {
+		return s.takeOver(ctx, subject)
+	}
 	wait := subject.AmbiguousUntil.Sub(s.Now())
 	if failpoint.Seeded(failpoint.NoQuarantine) {
 		wait = 0
@@ -36,13 +38,16 @@ func (s *Service) provision(ctx context.Context, subject Subject) (time.Duration
 	if wait > 0 {
 		return wait, nil // without a look-up there is nothing to see before the end
 	}
+	if subject.Attempt == 0 && subject.foreign() && s.Lookup != nil {
+		return s.lookFirst(ctx, subject)
+	}
 	return s.create(ctx, subject)
 }
 
 // look adopts the user whom an earlier create may have made, or creates again
 // when the quarantine is over and there is none.
 func (s *Service) look(ctx context.Context, subject Subject, wait time.Duration) (time.Duration, error) {
-	permit, closed, err := s.admit(ctx, gate.Signup)
+	permit, closed, err := s.admit(ctx, subject.lane())
 	if err != nil || closed > 0 {
 		return closed, err
 	}
@@ -52,6 +57,8 @@ func (s *Service) look(ctx context.Context, subject Subject, wait time.Duration)
 	s.done(ctx, permit, err)
 	switch class := beyondidentity.ClassOf(err); {
 	case class == "":
+		// Where nobody could look before the create, nobody knows who made them.
+		subject.MadeThere = subject.MadeThere && !(subject.foreign() && s.Lookup == nil)
 		return s.invite(ctx, subject, found)
 	case class == beyondidentity.Duplicate:
 		return s.refuse(ctx, subject, directory.Conflict, class, err)
@@ -81,7 +88,7 @@ func (s *Service) find(ctx context.Context, id directory.ExternalID) (beyondiden
 
 // create sends the user to the provider and records what came of it.
 func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, error) {
-	permit, closed, err := s.admit(ctx, gate.Signup)
+	permit, closed, err := s.admit(ctx, subject.lane())
 	if err != nil || closed > 0 {
 		return closed, err
 	}
@@ -110,7 +117,7 @@ func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, e
 		s.pace.took(s.Now().Sub(begun))
 		return s.invite(ctx, subject, created)
 	case beyondidentity.Conflict:
-		return s.resolve(ctx, subject, err)
+		return s.resolve(ctx, subject, before.Attempt == 0, err)
 	case beyondidentity.Rejected:
 		return s.refuse(ctx, subject, directory.Failed, class, err)
 	case beyondidentity.Unreachable, beyondidentity.Unauthorized, beyondidentity.Misconfigured,
@@ -128,30 +135,43 @@ func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, e
 }
 
 // resolve finds out whose user is in the way of a create. It is ours only if
-// it carries our external_id, never by its address.
-func (s *Service) resolve(ctx context.Context, subject Subject, conflict error) (time.Duration, error) {
+// it carries our external_id, never by its address. If no create was sent
+// before, one under an external_id from elsewhere was there before us.
+func (s *Service) resolve(ctx context.Context, subject Subject, first bool, conflict error) (time.Duration, error) {
 	if failpoint.Seeded(failpoint.AdoptByEmail) {
 		if found, ok := s.findByEmail(ctx, subject); ok {
 			return s.invite(ctx, subject, found)
 		}
 	}
-	permit, closed, err := s.admit(ctx, gate.Signup)
+	refused, first := subject, first && subject.foreign()
+	if first {
+		refused.Attempt = 0 // it made nobody, whoever is found later
+	}
+	if first && s.Lookup == nil {
+		// To look would send a mail to somebody who may be in use there.
+		return s.refuse(ctx, refused, directory.Conflict, beyondidentity.Conflict, conflict)
+	}
+	permit, closed, err := s.admit(ctx, subject.lane())
 	if err != nil {
 		return 0, err
 	}
 	if closed > 0 {
 		// The create was refused, so there is nothing to wait out.
-		return s.postpone(ctx, subject, Postponement{Attempt: subject.Attempt}, closed, conflict)
+		return s.postpone(ctx, subject, Postponement{Attempt: refused.Attempt}, closed, conflict)
 	}
 	found, err := s.find(ctx, subject.User.ExternalID)
 	s.done(ctx, permit, err)
-	switch beyondidentity.ClassOf(err) {
-	case "":
+	switch class := beyondidentity.ClassOf(err); {
+	case class == "" && first && !subject.Adopt:
+		return s.refuse(ctx, refused, directory.Conflict, classAlreadyThere, conflict)
+	case class == "" && first:
+		return s.adopt(ctx, subject, found)
+	case class == "":
 		return s.invite(ctx, subject, found)
-	case beyondidentity.NotFound, beyondidentity.Rejected, beyondidentity.Duplicate:
-		return s.refuse(ctx, subject, directory.Conflict, beyondidentity.Conflict, conflict)
+	case class == beyondidentity.NotFound, class == beyondidentity.Rejected, class == beyondidentity.Duplicate:
+		return s.refuse(ctx, refused, directory.Conflict, beyondidentity.Conflict, conflict)
 	default:
-		return s.postpone(ctx, subject, Postponement{Attempt: subject.Attempt}, backoff(subject.Attempt), err)
+		return s.postpone(ctx, subject, Postponement{Attempt: refused.Attempt}, backoff(subject.Attempt), err)
 	}
 }
 

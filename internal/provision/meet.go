@@ -63,6 +63,11 @@ func (s *Service) remind(ctx context.Context, subject Subject, lane gate.Lane) (
 	}
 	now := s.Now().UTC().Truncate(time.Microsecond)
 	last := now.Add(-s.MailPause)
+	if !subject.Wished.IsZero() && !last.Before(subject.Wished) {
+		// One that was claimed since meets the wish, and has met it if we are
+		// here again because its worker died.
+		last = subject.Wished.Add(-time.Microsecond)
+	}
 	claimed, err := s.Store.ClaimEnrolmentMail(ctx, subject, now, last)
 	if err != nil || !claimed {
 		permit.Unused(ctx)

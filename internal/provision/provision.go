@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	// ErrNotFound says that there is no such sign-up.
-	ErrNotFound = errors.New("no such sign-up")
+	// ErrNotFound says that there is no such sign-up, or no such user.
+	ErrNotFound = errors.New("no such sign-up or user")
 	// ErrInternalIDTaken says that another user here has the internal_id: two
 	// external_ids of ours have met one user at the provider.
 	ErrInternalIDTaken = errors.New("another user has this internal_id")
@@ -25,6 +25,14 @@ var (
 type Provider interface {
 	CreateUser(ctx context.Context, user beyondidentity.NewUser) (beyondidentity.User, error)
 	RecoverUser(ctx context.Context, id directory.ExternalID) (beyondidentity.User, error)
+}
+
+// Changer reads and changes users at the provider by internal_id, where that is
+// possible. Its errors are *beyondidentity.Error.
+type Changer interface {
+	GetUser(ctx context.Context, id directory.InternalID) (beyondidentity.User, error)
+	UpdateUser(ctx context.Context, id directory.InternalID, change beyondidentity.UserChange) (beyondidentity.User, error)
+	DeleteUser(ctx context.Context, id directory.InternalID) error
 }
 
 // Lookup finds users at the provider by external_id, where that is possible.
@@ -38,18 +46,37 @@ type Gate interface {
 	Admit(ctx context.Context, lane gate.Lane) (gate.Permit, error)
 }
 
-// Subject is a sign-up and its user as far as provisioning goes.
+// Subject is a sign-up and its user as far as provisioning goes, or a user
+// without one.
 type Subject struct {
-	Signup     signup.ID
+	Signup     signup.ID   // empty for a user without one
 	Kind       signup.Kind // empty until the sign-up has a user
 	AcceptedAt time.Time
 	Locale     string
 	Settled    bool
+	Wished     time.Time // when an administrator wished for a mail; zero for a sign-up's wish
 
 	User           directory.User
 	Attempt        int       // creates begun so far
 	AmbiguousUntil time.Time // end of the quarantine; zero when there is none
+
+	MadeThere       bool                 // false: the provider had them before us, and keeps them
+	Adopt           bool                 // take over whom the provider has under our external_id
+	AdoptInternalID directory.InternalID // the one there whom an operator has named as this user
 }
+
+// lane is the lane of the calls that the subject needs: somebody waits for a
+// sign-up or an invitation, and nobody for one of thousands of imports.
+func (s Subject) lane() gate.Lane {
+	if s.Signup == "" && s.User.Origin == directory.FromImport {
+		return gate.Import
+	}
+	return gate.Signup
+}
+
+// foreign reports whether the external_id comes from elsewhere, so that the
+// provider may have somebody under it whom we did not create.
+func (s Subject) foreign() bool { return string(s.User.ExternalID) != string(s.User.ID) }
 
 // Store keeps how far provisioning has come. Every write is conditional on the
 // user being as the subject says; one that comes too late changes nothing and
@@ -59,6 +86,9 @@ type Subject struct {
 type Store interface {
 	// FindSubject returns ErrNotFound when there is no such sign-up.
 	FindSubject(ctx context.Context, id signup.ID) (Subject, error)
+	// FindUserSubject returns a user without a sign-up. It returns ErrNotFound
+	// when there is no such user.
+	FindUserSubject(ctx context.Context, id directory.UserID) (Subject, error)
 	// Enlist gives the sign-up its user: the one who has the address, or a new
 	// one made of the candidate.
 	Enlist(ctx context.Context, id signup.ID, at time.Time) (Subject, error)
@@ -66,8 +96,11 @@ type Store interface {
 	Settle(ctx context.Context, id signup.ID, at time.Time) error
 
 	Attempts
+	Takeovers
 	Mails
+	Changes
 	Watch
+	Lost
 }
 
 // Attempts are the steps towards a user at the provider.
@@ -113,11 +146,12 @@ type Mails interface {
 	UndoNotice(ctx context.Context, id directory.UserID) error
 }
 
-// Service carries sign-ups out. Its fields are set before use.
+// Service carries sign-ups, and what changes of users, out. Its fields are set before use.
 type Service struct {
 	Store      Store
 	Provider   Provider
-	Lookup     Lookup // nil where the provider has none
+	Lookup     Lookup  // nil where the provider has none
+	Changer    Changer // nil where the provider has none
 	Gate       Gate
 	Jobs       Jobs
 	Quarantine time.Duration // within which a create that was sent must have settled
@@ -128,6 +162,7 @@ type Service struct {
 	Log        *slog.Logger
 
 	pace pace
+	lost rounds
 }
 
 // noticePause is the time between two notices to one user.

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -45,18 +46,11 @@ type Watch interface {
 	CheckAgain(ctx context.Context, id directory.UserID, at time.Time) error
 }
 
-// Jobs are the sign-ups' jobs.
-type Jobs interface {
-	// Requeue inserts jobs for those of the sign-ups that have none left. It
-	// returns how many.
-	Requeue(ctx context.Context, ids []signup.ID) (int, error)
-}
-
 // Reconcile mends what the ordinary course has left: it gives sign-ups that
 // have lost their job another, and looks at users whom the provider has, for a
 // passkey that nobody told us of and for those who are gone.
 func (s *Service) Reconcile(ctx context.Context) error {
-	if err := s.requeue(ctx); err != nil || s.Lookup == nil {
+	if err := errors.Join(s.requeue(ctx), s.requeueUsers(ctx)); err != nil || s.Lookup == nil {
 		return err
 	}
 	for {
@@ -72,27 +66,6 @@ func (s *Service) Reconcile(ctx context.Context) error {
 		if len(due) < atOnce {
 			return nil
 		}
-	}
-}
-
-func (s *Service) requeue(ctx context.Context) error {
-	var after signup.ID
-	for {
-		overdue, err := s.Store.OverdueSignups(ctx, s.Now().UTC().Add(-overdueAfter), after, atOnce)
-		if err != nil || len(overdue) == 0 {
-			return err
-		}
-		n, err := s.Jobs.Requeue(ctx, overdue)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			s.Log.WarnContext(ctx, "sign-ups had lost their jobs and have new ones", slog.Int("signups", n))
-		}
-		if len(overdue) < atOnce {
-			return nil
-		}
-		after = overdue[len(overdue)-1]
 	}
 }
 

@@ -53,8 +53,9 @@ type Handlers struct {
 	CarryChange func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
 	// CarryUser carries a user without a sign-up to the provider.
 	CarryUser func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
-	// Remind sends a user's enrolment mail again.
-	Remind func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
+	// Remind sends a user's enrolment mail again, as was wished for at that
+	// time.
+	Remind func(ctx context.Context, id directory.UserID, wished time.Time) (again time.Duration, err error)
 	// Reconcile mends what the others have left.
 	Reconcile func(ctx context.Context) error
 	// Compare does a part of the comparison of the directories and returns
@@ -145,7 +146,7 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	river.AddWorker(workers, &noticeWorker{carry: handlers.Notify})
 	river.AddWorker(workers, &changeWorker{carry: handlers.CarryChange})
 	river.AddWorker(workers, &enrolWorker{carry: handlers.CarryUser})
-	river.AddWorker(workers, &remindWorker{carry: handlers.Remind})
+	river.AddWorker(workers, &remindWorker{remind: handlers.Remind})
 	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})
 	river.AddWorker(workers, &compareWorker{compare: handlers.Compare})
 	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -97,12 +98,15 @@ func (remindArgs) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue:
 type remindWorker struct {
 	river.WorkerDefaults[remindArgs]
 
-	carry carryUser
+	remind func(ctx context.Context, id directory.UserID, wished time.Time) (again time.Duration, err error)
 }
 
-// Work sends the mail again.
+// Work sends the mail again. A job is a wish, which was made when it was.
 func (w *remindWorker) Work(ctx context.Context, job *river.Job[remindArgs]) error {
-	return w.carry.work(ctx, job.Args.UserID)
+	remind := carryUser(func(ctx context.Context, id directory.UserID) (time.Duration, error) {
+		return w.remind(ctx, id, job.CreatedAt.UTC())
+	})
+	return remind.work(ctx, job.Args.UserID)
 }
 
 // EnqueueChange inserts the job that carries what has changed of the user to
@@ -112,9 +116,32 @@ func (q *Queue) EnqueueChange(ctx context.Context, tx *sql.Tx, id directory.User
 }
 
 // EnqueueEnrol inserts the job that carries a user without a sign-up to the
-// provider.
+// provider, before those who are imported by the thousand.
 func (q *Queue) EnqueueEnrol(ctx context.Context, tx *sql.Tx, id directory.UserID) error {
 	return q.enqueue(ctx, tx, enrolArgs{UserID: string(id)})
+}
+
+// EnqueueImports inserts the jobs that carry imported users to the provider,
+// many in one statement, in the queue that keeps nobody else waiting.
+func (q *Queue) EnqueueImports(ctx context.Context, tx *sql.Tx, ids []directory.UserID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	jobs := make([]river.InsertManyParams, len(ids))
+	for i, id := range ids {
+		jobs[i] = importJob(string(id))
+	}
+	if _, err := q.inserter.InsertManyFastTx(ctx, tx, jobs); err != nil {
+		return fmt.Errorf("enqueue imports: %w", err)
+	}
+	return nil
+}
+
+// importJob is the job of an imported user.
+func importJob(id string) river.InsertManyParams {
+	return river.InsertManyParams{
+		Args: enrolArgs{UserID: id}, InsertOpts: &river.InsertOpts{Queue: importQueue},
+	}
 }
 
 // EnqueueRemind inserts the job that sends the user's enrolment mail again.

@@ -140,6 +140,7 @@ func (s *Store) Postpone(ctx context.Context, subject provision.Subject, p provi
 func (s *Store) Invite(ctx context.Context, subject provision.Subject, internalID directory.InternalID, at time.Time) (bool, error) {
 	moved, err := s.move(ctx, subject, transition{at: at, to: directory.Invited, point: "invite"}, map[string]any{
 		"internal_id":                string(internalID),
+		"made_there":                 subject.MadeThere,
 		"provision_ambiguous_until":  nil,
 		"provision_last_error_class": nil,
 		"check_at":                   storedTime(at.Add(firstCheck)),
@@ -153,12 +154,18 @@ func (s *Store) Invite(ctx context.Context, subject provision.Subject, internalI
 // firstCheck is when an invited user is first looked at.
 const firstCheck = 15 * time.Second
 
-// Refuse ends provisioning in status failed or conflict.
+// Refuse ends provisioning in status failed or conflict. A subject without an
+// attempt says that nobody was made, whatever was counted.
 func (s *Store) Refuse(ctx context.Context, subject provision.Subject, status directory.Status, class string, at time.Time) (bool, error) {
-	return s.move(ctx, subject, transition{at: at, to: status, class: class, point: "invite"}, map[string]any{
+	change := map[string]any{
 		"provision_ambiguous_until":  nil,
 		"provision_last_error_class": class,
-	})
+		"adopt_internal_id":          orNull(string(subject.AdoptInternalID)),
+	}
+	if subject.Attempt == 0 {
+		change["provision_attempt"] = 0
+	}
+	return s.move(ctx, subject, transition{at: at, to: status, class: class, point: "invite"}, change)
 }
 
 // condition narrows the users that a move finds.
@@ -174,7 +181,8 @@ func sameAttempt(query *gorm.DB, s *Store, subject provision.Subject) *gorm.DB {
 
 // move changes a user who is as the subject says and is still to be
 // provisioned, and writes the audit's line if their status changes with it. It
-// reports whether there was one.
+// reports whether there was one. What has changed of a user on their way to the
+// provider is carried there once they are.
 func (s *Store) move(
 	ctx context.Context, subject provision.Subject, t transition, change map[string]any, conditions ...condition,
 ) (moved bool, err error) {
@@ -182,7 +190,8 @@ func (s *Store) move(
 	change["status"] = string(t.to)
 	change["updated_at"] = storedTime(t.at)
 	err = s.transact(ctx, func(tx *gorm.DB) error {
-		query := tx.Model(&userRow{}).
+		var after userRow
+		query := tx.Model(&after).Clauses(clause.Returning{Columns: []clause.Column{{Name: "sync"}}}).
 			Where("id = ?", t.user).Where("status = ?", string(t.from)).Where("internal_id IS NULL")
 		for _, holds := range conditions {
 			query = holds(query, s, subject)
@@ -193,6 +202,11 @@ func (s *Store) move(
 		}
 		if err := s.record(tx, t); err != nil {
 			return err
+		}
+		if change["internal_id"] != nil && after.Sync == string(directory.SyncPending) {
+			if err := s.enqueueChange(tx, subject.User.ID); err != nil {
+				return err
+			}
 		}
 		if failpoint.Enabled && t.point != "" {
 			failpoint.Here(t.point + ".before_commit")

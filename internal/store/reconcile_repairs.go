@@ -141,11 +141,10 @@ func (s *Store) JobAgain(ctx context.Context, run reconcile.Run, finding reconci
 		case directory.Received, directory.Provisioning:
 			return s.enrolAgain(tx, user.ID)
 		}
-		sqltx, err := sqlTx(tx)
-		if err != nil {
-			return err
+		if user.Sync != string(directory.SyncPending) {
+			return s.wantSync(tx, directory.UserID(user.ID))
 		}
-		return s.jobs.EnqueueChange(ctx, sqltx, directory.UserID(user.ID))
+		return s.enqueueChange(tx, directory.UserID(user.ID))
 	})
 }
 

@@ -139,11 +139,18 @@ func (r signupRow) subject(user *userRow) provision.Subject {
 		Settled:    r.SettledAt != nil,
 	}
 	if user != nil {
-		s.User = user.user()
-		s.Attempt = user.ProvisionAttempt
-		s.AmbiguousUntil = orZero(user.ProvisionAmbiguousUntil)
+		user.into(&s)
 	}
 	return s
+}
+
+// into fills in what provisioning knows of the user.
+func (r userRow) into(s *provision.Subject) {
+	s.User = r.user()
+	s.Attempt = r.ProvisionAttempt
+	s.AmbiguousUntil = orZero(r.ProvisionAmbiguousUntil)
+	s.MadeThere, s.Adopt = r.MadeThere, r.Adopt
+	s.AdoptInternalID = directory.InternalID(orEmpty(r.AdoptInternalID))
 }
 
 // idempotencyKeyRow is a row of idempotency_keys.

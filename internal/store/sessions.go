@@ -92,6 +92,11 @@ func (s *Store) signIn(tx *gorm.DB, before userRow, after directory.User) error 
 	if err := tx.Model(&userRow{}).Where("id = ?", before.ID).Updates(change).Error; err != nil {
 		return err
 	}
+	if before.InternalID == nil && before.Sync == string(directory.SyncPending) {
+		if err := s.enqueueChange(tx, after.ID); err != nil {
+			return err
+		}
+	}
 	if before.Status == string(after.Status) {
 		return nil
 	}

@@ -24,6 +24,7 @@ type Jobs interface {
 	EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error
 	EnqueueChange(ctx context.Context, tx *sql.Tx, id directory.UserID) error
 	EnqueueEnrol(ctx context.Context, tx *sql.Tx, id directory.UserID) error
+	EnqueueImports(ctx context.Context, tx *sql.Tx, ids []directory.UserID) error
 	EnqueueRemind(ctx context.Context, tx *sql.Tx, id directory.UserID) error
 }
 

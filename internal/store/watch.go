@@ -19,18 +19,20 @@ import (
 const wishes = `resends + CASE kind WHEN 'duplicate' THEN 1 ELSE 0 END`
 
 // ClaimEnrolmentMail reports whether an enrolment mail may go out now for the
-// sign-up: it has not been claimed for the same wish before, the user is still
+// sign-up, or for the user if there is none: it has not been claimed for the same wish before, the user is still
 // invited, and the last one went out before. Of two who ask at once one may.
 func (s *Store) ClaimEnrolmentMail(ctx context.Context, subject provision.Subject, at, before time.Time) (bool, error) {
 	claimed := false
 	err := s.transact(ctx, func(tx *gorm.DB) error {
 		// A wish whose mail may have gone out is granted for good, and so is
 		// one that comes right after another's mail.
-		wish := tx.Model(&signupRow{}).
-			Where("id = ?", string(subject.Signup)).Where("mails_claimed < "+wishes).
-			UpdateColumn("mails_claimed", gorm.Expr(wishes))
-		if wish.Error != nil || wish.RowsAffected == 0 {
-			return wish.Error
+		if subject.Signup != "" {
+			wish := tx.Model(&signupRow{}).
+				Where("id = ?", string(subject.Signup)).Where("mails_claimed < "+wishes).
+				UpdateColumn("mails_claimed", gorm.Expr(wishes))
+			if wish.Error != nil || wish.RowsAffected == 0 {
+				return wish.Error
+			}
 		}
 		mail := tx.Model(&userRow{}).
 			Where("id = ?", string(subject.User.ID)).Where("status = ?", string(directory.Invited)).
@@ -48,7 +50,7 @@ func (s *Store) ReleaseEnrolmentMail(ctx context.Context, subject provision.Subj
 		released := tx.Model(&userRow{}).
 			Where("id = ?", string(subject.User.ID)).Where("enrolment_mail_at = ?", storedTime(claimed)).
 			UpdateColumn("enrolment_mail_at", storedTime(last))
-		if released.Error != nil || released.RowsAffected == 0 {
+		if released.Error != nil || released.RowsAffected == 0 || subject.Signup == "" {
 			return released.Error
 		}
 		return tx.Model(&signupRow{}).Where("id = ?", string(subject.Signup)).

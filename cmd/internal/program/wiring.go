@@ -11,6 +11,7 @@ import (
 
 	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/beyondidentity"
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/provision"
@@ -172,7 +173,7 @@ func newProvision(
 		Log:        log,
 	}
 	if config.BeyondLookup == "v2" {
-		carry.Lookup = beyond
+		carry.Lookup, carry.Changer = beyond, beyond
 	}
 	if p.mailer != nil {
 		carry.Mailer = p.mailer
@@ -240,20 +241,30 @@ func (p *parts) handlers() queue.Handlers {
 		CarrySignup: parking(p.carry.Carry),
 		Resend:      parking(p.carry.Resend),
 		Notify:      parking(p.carry.Notify),
+		CarryChange: parking(p.carry.CarryChange),
+		CarryUser:   parking(p.carry.CarryUser),
+		Remind: func(ctx context.Context, id directory.UserID, wished time.Time) (time.Duration, error) {
+			again, err := p.carry.Remind(ctx, id, wished)
+			return again, parked(err)
+		},
 		Reconcile:   p.logged("reconcile", p.carry.Reconcile),
 		Housekeep:   p.logged("housekeeping", p.housekeep),
 	}
 }
 
-// parking puts a job aside whose sign-up is not there.
-func parking(carry func(context.Context, signup.ID) (time.Duration, error)) func(context.Context, signup.ID) (time.Duration, error) {
-	return func(ctx context.Context, id signup.ID) (time.Duration, error) {
+// parking puts a job aside whose sign-up or user is not there.
+func parking[ID ~string](carry func(context.Context, ID) (time.Duration, error)) func(context.Context, ID) (time.Duration, error) {
+	return func(ctx context.Context, id ID) (time.Duration, error) {
 		again, err := carry(ctx, id)
-		if errors.Is(err, provision.ErrNotFound) {
-			return 0, &queue.ParkError{Cause: err}
-		}
-		return again, err
+		return again, parked(err)
 	}
+}
+
+func parked(err error) error {
+	if errors.Is(err, provision.ErrNotFound) {
+		return &queue.ParkError{Cause: err}
+	}
+	return err
 }
 
 // logged says that a periodic job has failed. There is another soon, which is
