@@ -90,6 +90,7 @@ func rows() map[string]any {
 		"native_codes": nativeCodeRow{}, "used_logout_tokens": usedLogoutTokenRow{},
 		"reconciliations": reconciliationRow{}, "reconciliation_users": reconciliationUserRow{},
 		"reconciliation_suspects": suspectRow{}, "reconciliation_findings": findingRow{},
+		"imports": importRow{}, "import_rows": importedRow{},
 	}
 }
 

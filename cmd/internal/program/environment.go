@@ -46,6 +46,7 @@ func newEnvironment(pairs []string) (environment, error) {
 	for field := range reflect.TypeFor[Config]().Fields() {
 		known[variable(flagName(field))] = field.Type == reflect.TypeFor[Secret]()
 	}
+	known[importDatabaseURL] = true // of one command, and so no setting of serve's
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if only, ok := notYet[name]; ok {
 			if only != "" && env[name] != only {

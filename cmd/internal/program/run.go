@@ -29,6 +29,7 @@ type cli struct {
 	Serve       serveCmd       `cmd:"" help:"Serve the API and carry sign-ups out, until told to stop."`
 	Migrate     migrateCmd     `cmd:"" help:"Look after the database's schema."`
 	Check       checkCmd       `cmd:"" help:"Try everything that serve needs: settings, database, provider, API."`
+	Users       usersCmd       `cmd:"" help:"Look after users: bring them in, find them, change them."`
 	Invitations invitationsCmd `cmd:"" help:"Look after invitations, for sign-up by invitation only."`
 	ClientKey   clientKeyCmd   `cmd:"" help:"Look after the key of PORTICO_OIDC_CLIENT_AUTH=private_key_jwt."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
