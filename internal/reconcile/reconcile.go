@@ -114,6 +114,7 @@ func ParseClasses(text string) ([]Class, error) {
 type Count struct {
 	Found    int `json:"found"`
 	Repaired int `json:"repaired"`
+	Gone     int `json:"gone"`
 	Refused  int `json:"refused"`
 }
 

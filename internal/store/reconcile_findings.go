@@ -77,17 +77,20 @@ func findings(query *gorm.DB) ([]reconcile.Finding, error) {
 // CountFindings returns what became of a run's findings, by class.
 func (s *Store) CountFindings(ctx context.Context, run reconcile.RunID) (map[reconcile.Class]reconcile.Count, error) {
 	var rows []struct {
-		Class                    string
-		Found, Repaired, Refused int
+		Class                          string
+		Found, Repaired, Gone, Refused int
 	}
 	err := s.db.WithContext(ctx).Raw(`
 		SELECT class, count(*) AS found,
 			count(CASE WHEN outcome = 'repaired' THEN 1 END) AS repaired,
+			count(CASE WHEN outcome = 'gone' THEN 1 END) AS gone,
 			count(CASE WHEN outcome = 'refused' THEN 1 END) AS refused
 		FROM reconciliation_findings WHERE run_id = ? GROUP BY class`, string(run)).Scan(&rows).Error
 	counts := make(map[reconcile.Class]reconcile.Count, len(rows))
 	for _, row := range rows {
-		counts[reconcile.Class(row.Class)] = reconcile.Count{Found: row.Found, Repaired: row.Repaired, Refused: row.Refused}
+		counts[reconcile.Class(row.Class)] = reconcile.Count{
+			Found: row.Found, Repaired: row.Repaired, Gone: row.Gone, Refused: row.Refused,
+		}
 	}
 	return counts, translate(err)
 }

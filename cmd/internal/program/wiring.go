@@ -17,6 +17,7 @@ import (
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/ratelimit"
+	"github.com/portico-id/portico/internal/reconcile"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -53,14 +54,20 @@ type parts struct {
 	api      *api.API
 	beyond   *beyondidentity.Client
 	reload   *reloader
-	plan     plan
-	log      *slog.Logger
+
+	reconcile *reconcile.Service
+	every     time.Duration // between two comparisons of the directories
+
+	plan plan
+	log  *slog.Logger
 }
 
 // wire builds everything from the configuration and an open database. It
 // makes no request and starts nothing.
 func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error) {
-	q, err := queue.New(queue.Config{DB: db.SQL(), Pool: db.Pool(), Workers: workers, Log: log})
+	q, err := queue.New(queue.Config{
+		DB: db.SQL(), Pool: db.Pool(), Workers: workers, CompareEvery: config.compareEvery(), Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +96,10 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	if err != nil {
 		return nil, err
 	}
+	carry := newProvision(config, p, stored, q, beyond, log)
 	return &parts{
 		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond,
-		carry: newProvision(config, p, stored, q, beyond, log), plan: p, log: log,
+		carry: carry, reconcile: newReconcile(stored, q, beyond, carry.Gate, log), every: config.compareEvery(), plan: p, log: log,
 	}, nil
 }
 
@@ -156,15 +164,9 @@ func newProvision(
 	config Config, p plan, stored *store.Store, q *queue.Queue, beyond *beyondidentity.Client, log *slog.Logger,
 ) *provision.Service {
 	carry := &provision.Service{
-		Store:    stored,
-		Provider: beyond,
-		Gate: &gate.Gate{
-			Store:     stored,
-			PerMinute: config.BeyondRatePerMinute,
-			Token:     func() string { return fingerprint(config) },
-			Now:       time.Now,
-			Log:       log,
-		},
+		Store:      stored,
+		Provider:   beyond,
+		Gate:       newGate(config, stored, log),
 		Jobs:       q,
 		Quarantine: config.BeyondQuarantine,
 		CallLimit:  callLimit,
@@ -179,6 +181,17 @@ func newProvision(
 		carry.Mailer = p.mailer
 	}
 	return carry
+}
+
+// newGate returns the one way to the provider.
+func newGate(config Config, stored *store.Store, log *slog.Logger) *gate.Gate {
+	return &gate.Gate{
+		Store:     stored,
+		PerMinute: config.BeyondRatePerMinute,
+		Token:     func() string { return fingerprint(config) },
+		Now:       time.Now,
+		Log:       log,
+	}
 }
 
 // fingerprint names the API's token without giving it away: a part of its
@@ -247,8 +260,9 @@ func (p *parts) handlers() queue.Handlers {
 			again, err := p.carry.Remind(ctx, id, wished)
 			return again, parked(err)
 		},
-		Reconcile:   p.logged("reconcile", p.carry.Reconcile),
-		Housekeep:   p.logged("housekeeping", p.housekeep),
+		Reconcile: p.logged("reconcile", p.carry.Reconcile),
+		Compare:   p.compare,
+		Housekeep: p.logged("housekeeping", p.housekeep),
 	}
 }
 
