@@ -86,7 +86,7 @@ func drifts() map[string]func(t *testing.T, p *planter) {
 		},
 		"somebody was created there": func(t *testing.T, p *planter) {
 			external := "stranger-" + uuid.NewString()
-			p.createThere(t, external, external+"@example.org", "A \x1b[31mstranger")
+			p.createThere(t, external, external+"@example.org", "A stranger")
 			p.expect(reconcile.UnknownHere, external)
 		},
 		"an address was changed there": func(t *testing.T, p *planter) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -103,6 +104,7 @@ type worker struct {
 	repairs  []Finding
 	counted  bool // of the state's work, that is
 	done, of int
+	ending   atomic.Bool
 	tried    string      // the finding whose repair was sent and not answered
 	size     int         // users a page, once it has shown that it gives fewer
 	fails    int         // calls in a row that have told nothing
@@ -164,6 +166,7 @@ func (w *worker) enter(ctx context.Context, state State) error {
 	next := w.run
 	next.State = state
 	if state == Done {
+		w.ending.Store(true) // nobody has a run that is done, and nobody has lost it
 		var err error
 		if next.Counts, err = w.Store.CountFindings(ctx, w.run.ID); err != nil {
 			return err
@@ -198,7 +201,9 @@ func (w *worker) hold(ctx context.Context) (context.Context, func() error) {
 			}
 			err := w.Store.HoldRun(ctx, run, w.now().Add(lease))
 			if errors.Is(err, ErrLost) {
-				cancel(ErrLost)
+				if !w.ending.Load() {
+					cancel(ErrLost)
+				}
 				return
 			}
 			if err != nil && ctx.Err() == nil {
