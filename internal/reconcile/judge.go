@@ -168,8 +168,8 @@ func judgeStuck(h Here, before time.Time) []Finding {
 		return stuck(fmt.Sprintf("%s since %s", h.Status, stamp(h.Since)))
 	case h.Status == directory.Deleting && h.DeleteAfter.Before(before):
 		return stuck("deleting, due since " + stamp(h.DeleteAfter))
-	case settled && h.InternalID != "" && h.Sync == directory.SyncPending && h.UpdatedAt.Before(before):
-		return stuck("sync pending since " + stamp(h.UpdatedAt))
+	case settled && h.InternalID != "" && h.Sync == directory.SyncPending && h.SyncSince.Before(before):
+		return stuck("sync pending since " + stamp(h.SyncSince))
 	}
 	return nil
 }

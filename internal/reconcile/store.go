@@ -122,6 +122,7 @@ type Here struct {
 	MadeThere      bool
 	Since          time.Time // when they came to be of their status
 	AmbiguousUntil time.Time // end of a create's quarantine, or zero
+	SyncSince      time.Time // when their last change was to be carried there
 	DeletedAt      time.Time
 }
 

@@ -55,7 +55,8 @@ const (
 		WHERE u.status IN ('received', 'provisioning') AND u.created_at < @before
 			AND NOT (@importing AND u.origin = 'import' AND u.status = 'received')
 		OR u.status = 'deleting' AND u.delete_after < @before
-		OR u.sync = 'pending' AND u.internal_id IS NOT NULL AND u.status <> 'deleted' AND u.updated_at < @before`
+		OR u.sync = 'pending' AND u.internal_id IS NOT NULL AND u.status NOT IN ('deleting', 'deleted')
+			AND coalesce(u.sync_since, u.updated_at) < @before`
 
 	unsettled = ` FROM signups s LEFT JOIN users u ON u.id = s.user_id
 		WHERE s.settled_at IS NULL AND s.created_at < @before
@@ -152,7 +153,10 @@ func (s *Store) LoadHere(ctx context.Context, id directory.UserID) (reconcile.He
 	}
 	here := reconcile.Here{
 		User: row.user(), MadeThere: row.MadeThere, Since: row.CreatedAt.UTC(),
-		AmbiguousUntil: orZero(row.ProvisionAmbiguousUntil), DeletedAt: orZero(row.DeletedAt),
+		AmbiguousUntil: orZero(row.ProvisionAmbiguousUntil), DeletedAt: orZero(row.DeletedAt), SyncSince: row.UpdatedAt.UTC(),
+	}
+	if row.SyncSince != nil {
+		here.SyncSince = row.SyncSince.UTC()
 	}
 	// A user who was restored, or is tried again, was made long ago.
 	var moves []auditRow

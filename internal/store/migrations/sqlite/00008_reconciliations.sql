@@ -1,5 +1,8 @@
 -- +goose Up
 
+-- Since when something is to be carried to the provider, while it is.
+ALTER TABLE users ADD COLUMN sync_since timestamp;
+
 -- The comparisons of the two directories. At most one is running.
 CREATE TABLE reconciliations (
     id           text        NOT NULL,
@@ -84,3 +87,4 @@ DROP TABLE reconciliation_findings;
 DROP TABLE reconciliation_suspects;
 DROP TABLE reconciliation_users;
 DROP TABLE reconciliations;
+ALTER TABLE users DROP COLUMN sync_since;
