@@ -67,11 +67,14 @@ var allowed = map[string][]string{
 		"internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/mail",
 		"internal/signup",
 	},
+	"internal/reconcile": {
+		"internal/account", "internal/audit", "internal/beyondidentity", "internal/directory", "internal/gate", "internal/signup",
+	},
 	"internal/queue": {"internal/account", "internal/directory", "internal/signup"},
 	"internal/store": {
-		"internal/account", "internal/audit", "internal/directory", "internal/failpoint", "internal/gate", "internal/importer",
-		"internal/invitation", "internal/provision",
-		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations",
+		"internal/account", "internal/audit", "internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate",
+		"internal/importer", "internal/invitation", "internal/provision", "internal/ratelimit", "internal/reconcile", "internal/session",
+		"internal/signup", "internal/store/migrations",
 	},
 	"internal/store/migrations": {},
 }
@@ -82,7 +85,7 @@ var anything = []string{"cmd/", "api/apitest", "internal/await", "internal/login
 // domain packages decide; how things are stored, sent and drawn is not theirs.
 var domain = []string{
 	"internal/account", "internal/admintoken", "internal/audit", "internal/directory", "internal/gate", "internal/importer", "internal/invitation",
-	"internal/provision", "internal/ratelimit", "internal/session", "internal/signup",
+	"internal/provision", "internal/ratelimit", "internal/reconcile", "internal/session", "internal/signup",
 }
 
 // foreignToDomain are standard packages that a decision cannot need.

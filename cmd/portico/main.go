@@ -28,5 +28,8 @@ func main() {
 	if usage := (*program.UsageError)(nil); errors.As(err, &usage) {
 		os.Exit(2)
 	}
+	if differ := (*program.DifferencesError)(nil); errors.As(err, &differ) {
+		os.Exit(3)
+	}
 	os.Exit(1)
 }

@@ -124,6 +124,9 @@ func Statuses() []Status {
 // Provisioning may become Active directly: the provider's answer to the
 // create can be lost although the user exists there, has their mail and logs
 // in, and a login that proves our external_id settles the question.
+//
+// Invited and Active may become Provisioning again, or Conflict: the provider
+// has lost the user, and an operator has them created again.
 func (s Status) moves() []Status {
 	switch s {
 	case Received:
@@ -131,9 +134,9 @@ func (s Status) moves() []Status {
 	case Provisioning:
 		return []Status{Invited, Active, Failed, Conflict, Deleting}
 	case Invited:
-		return []Status{Active, Suspended, Deleting}
+		return []Status{Active, Suspended, Deleting, Provisioning, Conflict}
 	case Active:
-		return []Status{Suspended, Deleting}
+		return []Status{Suspended, Deleting, Provisioning, Conflict}
 	case Suspended:
 		return []Status{Invited, Active, Deleting}
 	case Failed, Conflict:

@@ -64,6 +64,9 @@ type Handlers struct {
 	SendLetter func(ctx context.Context, id account.LetterID) (again time.Duration, err error)
 	// Reconcile mends what the others have left.
 	Reconcile func(ctx context.Context) error
+	// Compare does a part of the comparison of the directories and returns
+	// when to call again, or zero when nothing is left to do for now.
+	Compare func(ctx context.Context) (again time.Duration, err error)
 	// Housekeep removes what has expired.
 	Housekeep func(ctx context.Context) error
 }
@@ -73,7 +76,10 @@ type Config struct {
 	DB      *sql.DB
 	Pool    *pgxpool.Pool // nil on SQLite
 	Workers int           // sign-ups under way at once
-	Log     *slog.Logger
+	// CompareEvery is the time between two comparisons of the directories; 0
+	// for none.
+	CompareEvery time.Duration
+	Log          *slog.Logger
 }
 
 // Queue inserts jobs and, once started, works them.
@@ -150,6 +156,7 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	river.AddWorker(workers, &proofWorker{post: handlers.ProveEmail})
 	river.AddWorker(workers, &letterWorker{post: handlers.SendLetter})
 	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})
+	river.AddWorker(workers, &compareWorker{compare: handlers.Compare})
 	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})
 	settings := &river.Config{
 		ID:           q.id,
@@ -170,7 +177,7 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 		CancelledJobRetentionPeriod: parkedFor,
 		MaxAttempts:                 maxAttempts,
 		RetryPolicy:                 retryPolicy{},
-		PeriodicJobs:                periodic(),
+		PeriodicJobs:                append(periodic(), comparisons(q.config.CompareEvery)...),
 	}
 	owner := q.id
 	if q.config.Pool == nil {

@@ -15,6 +15,7 @@ import (
 func (s *Store) wantSync(tx *gorm.DB, id directory.UserID) error {
 	err := tx.Model(&userRow{}).Where("id = ?", string(id)).UpdateColumns(map[string]any{
 		"sync": string(directory.SyncPending), "sync_change": gorm.Expr("sync_change + 1"), "sync_error_class": nil,
+		"sync_since": storedTime(tx.NowFunc()),
 	}).Error
 	if err != nil {
 		return err

@@ -39,6 +39,7 @@ type userRow struct {
 	AdoptInternalID         *string    `gorm:"column:adopt_internal_id"`
 	Sync                    string     `gorm:"column:sync"`
 	SyncChange              int64      `gorm:"column:sync_change"`
+	SyncSince               *time.Time `gorm:"column:sync_since"`
 	SyncErrorClass          *string    `gorm:"column:sync_error_class"`
 	SyncAmbiguousUntil      *time.Time `gorm:"column:sync_ambiguous_until"`
 	SyncClaimedUntil        *time.Time `gorm:"column:sync_claimed_until"`

@@ -88,6 +88,8 @@ func rows() map[string]any {
 		"invitations": invitationRow{}, "provider_gate": gateRow{}, "rate_limits": rateLimitTable{},
 		"idempotency_keys": idempotencyKeyRow{}, "audit_events": auditRow{}, "audit_retention": retentionRow{},
 		"native_codes": nativeCodeRow{}, "used_logout_tokens": usedLogoutTokenRow{},
+		"reconciliations": reconciliationRow{}, "reconciliation_users": reconciliationUserRow{},
+		"reconciliation_suspects": suspectRow{}, "reconciliation_findings": findingRow{},
 		"imports": importRow{}, "import_rows": importedRow{},
 		"email_changes": emailChangeRow{}, "letters": letterRow{},
 	}

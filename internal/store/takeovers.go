@@ -49,7 +49,7 @@ func (s *Store) TakeOver(ctx context.Context, subject provision.Subject, t provi
 		change["activated_at"] = storedTime(t.At)
 	}
 	if t.Differs {
-		change["sync"] = string(directory.SyncPending)
+		change["sync"], change["sync_since"] = string(directory.SyncPending), storedTime(t.At)
 		change["sync_change"] = gorm.Expr("sync_change + 1")
 		change["sync_error_class"] = nil
 	}

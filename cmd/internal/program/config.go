@@ -63,6 +63,8 @@ type Config struct {
 
 	BeyondRatePerMinute int `help:"Calls a minute that all replicas together make, sign-ups before the rest. 0 for as many as there are: a 429 is obeyed in any case." default:"0" group:"beyond"`
 
+	ReconcileEvery time.Duration `help:"How often the two directories are compared, by one replica. Differences are logged, and none is repaired: portico reconcile does that. 0 for never; needs PORTICO_BEYOND_LOOKUP=v2." default:"24h" group:"beyond"`
+
 	OIDCIssuer             string `name:"oidc-issuer" help:"The provider's issuer, exactly as it names itself." placeholder:"URL" group:"oidc"`
 	OIDCClientID           string `name:"oidc-client-id" help:"Client id at the provider." placeholder:"ID" group:"oidc"`
 	OIDCClientSecret       Secret `name:"oidc-client-secret" help:"Client secret at the provider." placeholder:"SECRET" group:"oidc"`
@@ -114,7 +116,7 @@ func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
 		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkBeyond, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
-		c.checkAccounts, c.checkAudit,
+		c.checkAccounts, c.checkAudit, c.checkReconcile,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

@@ -24,12 +24,21 @@ func (e *UsageError) Error() string { return e.cause.Error() }
 // Unwrap returns the cause.
 func (e *UsageError) Unwrap() error { return e.cause }
 
+// DifferencesError says that the two directories differ: nothing has failed.
+type DifferencesError struct{ Left int }
+
+// Error says in how much.
+func (e *DifferencesError) Error() string {
+	return fmt.Sprintf("the directories differ: %d differences are left", e.Left)
+}
+
 // cli is the command line.
 type cli struct {
 	Serve       serveCmd       `cmd:"" help:"Serve the API and carry sign-ups out, until told to stop."`
 	Migrate     migrateCmd     `cmd:"" help:"Look after the database's schema."`
 	Check       checkCmd       `cmd:"" help:"Try everything that serve needs: settings, database, provider, API."`
 	Users       usersCmd       `cmd:"" help:"Look after users: bring them in, find them, change them."`
+	Reconcile   reconcileCmd   `cmd:"" help:"Compare the two directories, and repair what is asked for. Ends with status 3 if they differ."`
 	Invitations invitationsCmd `cmd:"" help:"Look after invitations, for sign-up by invitation only."`
 	ClientKey   clientKeyCmd   `cmd:"" help:"Look after the key of PORTICO_OIDC_CLIENT_AUTH=private_key_jwt."`
 	AdminToken  adminTokenCmd  `cmd:"" help:"Look after administrators' tokens."`

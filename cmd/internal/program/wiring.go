@@ -17,6 +17,7 @@ import (
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/ratelimit"
+	"github.com/portico-id/portico/internal/reconcile"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
@@ -57,16 +58,21 @@ type parts struct {
 	audit    *audit.Recorder
 	beyond   *beyondidentity.Client
 	reload   *reloader
-	plan     plan
-	// retention is how long events of the audit are kept; 0 for ever.
-	retention time.Duration
-	log       *slog.Logger
+
+	reconcile *reconcile.Service
+	every     time.Duration // between two comparisons of the directories
+	retention time.Duration // of events of the audit; 0 for ever
+
+	plan plan
+	log  *slog.Logger
 }
 
 // wire builds everything from the configuration and an open database. It
 // makes no request and starts nothing.
 func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error) {
-	q, err := queue.New(queue.Config{DB: db.SQL(), Pool: db.Pool(), Workers: workers, Log: log})
+	q, err := queue.New(queue.Config{
+		DB: db.SQL(), Pool: db.Pool(), Workers: workers, CompareEvery: config.compareEvery(), Log: log,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -100,9 +106,11 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	if err != nil {
 		return nil, err
 	}
+	carry := newProvision(config, p, stored, q, beyond, log)
 	return &parts{
 		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond, audit: recorder,
-		carry: newProvision(config, p, stored, q, beyond, log), plan: p, retention: config.AuditRetention, log: log,
+		carry: carry, reconcile: newReconcile(stored, q, beyond, carry.Gate, log), every: config.compareEvery(), plan: p, retention: config.AuditRetention,
+		log: log,
 	}, nil
 }
 
@@ -177,15 +185,9 @@ func newProvision(
 	config Config, p plan, stored *store.Store, q *queue.Queue, beyond *beyondidentity.Client, log *slog.Logger,
 ) *provision.Service {
 	carry := &provision.Service{
-		Store:    stored,
-		Provider: beyond,
-		Gate: &gate.Gate{
-			Store:     stored,
-			PerMinute: config.BeyondRatePerMinute,
-			Token:     func() string { return fingerprint(config) },
-			Now:       time.Now,
-			Log:       log,
-		},
+		Store:      stored,
+		Provider:   beyond,
+		Gate:       newGate(config, stored, log),
 		Jobs:       q,
 		Quarantine: config.BeyondQuarantine,
 		CallLimit:  callLimit,
@@ -200,6 +202,17 @@ func newProvision(
 		carry.Mailer = p.mailer
 	}
 	return carry
+}
+
+// newGate returns the one way to the provider.
+func newGate(config Config, stored *store.Store, log *slog.Logger) *gate.Gate {
+	return &gate.Gate{
+		Store:     stored,
+		PerMinute: config.BeyondRatePerMinute,
+		Token:     func() string { return fingerprint(config) },
+		Now:       time.Now,
+		Log:       log,
+	}
 }
 
 func newRelyingParty(config Config, p plan, flows login.FlowStore, log *slog.Logger) (*login.RelyingParty, error) {
@@ -245,6 +258,7 @@ func (p *parts) handlers() queue.Handlers {
 			return again, parked(err)
 		},
 		Reconcile:  p.logged("reconcile", p.carry.Reconcile),
+		Compare:    p.compare,
 		Housekeep:  p.logged("housekeeping", p.housekeep),
 		ProveEmail: p.accounts.ProveEmail,
 		SendLetter: p.accounts.SendLetter,
