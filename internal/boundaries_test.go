@@ -32,6 +32,7 @@ var owned = []struct {
 	{"github.com/emersion/", []string{"internal/beyondidentity/simulator"}, "a mail server has no business in the product"},
 	{"github.com/zitadel/", []string{"internal/beyondidentity/simulator"}, "a provider's library has no business in the product"},
 	{"github.com/go-playground/validator", []string{"api"}, "the contract's bounds are checked at the edge; the domain has rules of its own"},
+	{"code.dny.dev/ssrf", []string{"internal/webhook/sender"}, "which addresses webhooks reach is decided in one place"},
 	{"github.com/alecthomas/kong", []string{"cmd/internal/program", "cmd/demo"}, "settings are read in cmd and nowhere else"},
 }
 
@@ -64,10 +65,12 @@ var allowed = map[string][]string{
 		"internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate", "internal/mail",
 		"internal/signup",
 	},
-	"internal/queue": {"internal/directory", "internal/signup"},
+	"internal/webhook":        {"internal/directory"},
+	"internal/webhook/sender": {"internal/webhook"},
+	"internal/queue":          {"internal/directory", "internal/signup", "internal/webhook"},
 	"internal/store": {
 		"internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
-		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations",
+		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations", "internal/webhook",
 	},
 	"internal/store/migrations": {},
 }
@@ -78,7 +81,7 @@ var anything = []string{"cmd/", "api/apitest", "internal/await", "internal/login
 // domain packages decide; how things are stored, sent and drawn is not theirs.
 var domain = []string{
 	"internal/account", "internal/audit", "internal/directory", "internal/gate", "internal/invitation", "internal/provision", "internal/ratelimit",
-	"internal/session", "internal/signup",
+	"internal/session", "internal/signup", "internal/webhook",
 }
 
 // foreignToDomain are standard packages that a decision cannot need.

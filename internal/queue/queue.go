@@ -18,6 +18,7 @@ import (
 
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/webhook"
 )
 
 const (
@@ -55,6 +56,10 @@ type Handlers struct {
 	CarryUser func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
 	// Remind sends a user's enrolment mail again.
 	Remind func(ctx context.Context, id directory.UserID) (again time.Duration, err error)
+	// FanOut makes the deliveries of an event that endpoints are told of.
+	FanOut func(ctx context.Context, id webhook.EventID) error
+	// Deliver sends one of them.
+	Deliver func(ctx context.Context, id webhook.DeliveryID, endpoint webhook.EndpointID) (again time.Duration, err error)
 	// Reconcile mends what the others have left.
 	Reconcile func(ctx context.Context) error
 	// Housekeep removes what has expired.
@@ -140,6 +145,8 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	river.AddWorker(workers, &changeWorker{carry: handlers.CarryChange})
 	river.AddWorker(workers, &enrolWorker{carry: handlers.CarryUser})
 	river.AddWorker(workers, &remindWorker{carry: handlers.Remind})
+	river.AddWorker(workers, &webhookEventWorker{fanOut: handlers.FanOut})
+	river.AddWorker(workers, &webhookDeliveryWorker{deliver: handlers.Deliver})
 	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})
 	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})
 	settings := &river.Config{
@@ -148,12 +155,13 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 		Workers:      workers,
 		ErrorHandler: poison{log: q.config.Log},
 		Queues: map[string]river.QueueConfig{
-			signupQueue: {MaxWorkers: q.config.Workers},
-			resendQueue: {MaxWorkers: resendWorkers},
-			mailQueue:   {MaxWorkers: mailWorkers},
-			upkeepQueue: {MaxWorkers: upkeepWorkers},
-			changeQueue: {MaxWorkers: changeWorkers},
-			importQueue: {MaxWorkers: importWorkers},
+			signupQueue:  {MaxWorkers: q.config.Workers},
+			resendQueue:  {MaxWorkers: resendWorkers},
+			mailQueue:    {MaxWorkers: mailWorkers},
+			upkeepQueue:  {MaxWorkers: upkeepWorkers},
+			changeQueue:  {MaxWorkers: changeWorkers},
+			importQueue:  {MaxWorkers: importWorkers},
+			webhookQueue: {MaxWorkers: webhookWorkers},
 		},
 		FetchCooldown:               fetchCooldown,
 		JobTimeout:                  jobLimit,

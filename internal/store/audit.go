@@ -32,6 +32,9 @@ func (s *Store) record(tx *gorm.DB, t transition) error {
 	if t.actor == "" {
 		t.actor = actorPortico
 	}
+	if err := s.tellMove(tx, t); err != nil {
+		return err
+	}
 	return tx.Create(&auditRow{
 		ID:         uuid.Must(uuid.NewV7()).String(),
 		At:         storedTime(t.at),

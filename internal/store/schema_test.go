@@ -88,6 +88,7 @@ func rows() map[string]any {
 		"invitations": invitationRow{}, "provider_gate": gateRow{}, "rate_limits": rateLimitTable{},
 		"idempotency_keys": idempotencyKeyRow{}, "audit_events": auditRow{},
 		"native_codes": nativeCodeRow{}, "used_logout_tokens": usedLogoutTokenRow{},
+		"webhook_endpoints": webhookEndpointRow{}, "webhook_events": webhookEventRow{}, "webhook_deliveries": webhookDeliveryRow{},
 	}
 }
 

@@ -24,6 +24,7 @@ type Jobs interface {
 	EnqueueChange(ctx context.Context, tx *sql.Tx, id directory.UserID) error
 	EnqueueEnrol(ctx context.Context, tx *sql.Tx, id directory.UserID) error
 	EnqueueRemind(ctx context.Context, tx *sql.Tx, id directory.UserID) error
+	WebhookJobs
 }
 
 // Store is the directory's rows behind the stores that the domain asks for:
