@@ -24,7 +24,7 @@ type webhookEventRow struct {
 
 func (webhookEventRow) TableName() string { return "webhook_events" }
 
-func rowOfEvent(e webhook.Event, fanned bool) webhookEventRow {
+func rowOfWebhookEvent(e webhook.Event, fanned bool) webhookEventRow {
 	return webhookEventRow{
 		ID: string(e.ID), Type: string(e.Type), UserID: orNull(string(e.User)),
 		At: storedTime(e.At), Payload: string(e.Payload), Fanned: fanned,
@@ -264,7 +264,7 @@ func (s *Store) CreateTest(
 		if _, err := lockEndpoint(tx, id); err != nil {
 			return err
 		}
-		event, delivery := rowOfEvent(e, true), newDelivery(e.ID, id, e.At)
+		event, delivery := rowOfWebhookEvent(e, true), newDelivery(e.ID, id, e.At)
 		claimed := storedTime(until)
 		delivery.ClaimedUntil = &claimed
 		if err := tx.Create(&event).Error; err != nil {

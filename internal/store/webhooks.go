@@ -116,7 +116,7 @@ func (s *Store) tell(tx *gorm.DB, kind webhook.Type, id directory.UserID, at tim
 	if err != nil {
 		return err
 	}
-	row := rowOfEvent(event, false)
+	row := rowOfWebhookEvent(event, false)
 	if err := tx.Create(&row).Error; err != nil {
 		return err
 	}

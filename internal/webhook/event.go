@@ -71,9 +71,10 @@ func ofArrival(to, from directory.Status, back bool) (Type, bool) {
 		return UserInvited, true
 	case to == directory.Active:
 		return UserActivated, true
+	case from == "":
+		return UserCreated, true // by an administrator, or an import
 	default:
-		// Who never was here before is made by an administrator or an import.
-		return UserCreated, from == ""
+		return "", false
 	}
 }
 

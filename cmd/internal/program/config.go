@@ -79,6 +79,9 @@ type Config struct {
 	SessionsPerUser    int           `help:"How many sessions a user may have. One more ends the one that was not used for longest. 0 for as many as they like." default:"50" group:"session"`
 	Keys               Secret        `help:"Keys that seal logins under way: base64 of 32 random bytes each, comma-separated, newest first." placeholder:"KEYS" group:"session"`
 
+	WebhookAllowPrivate bool          `help:"Send webhooks into networks that are not the internet as well, and there over plain http too. Never to link-local addresses and clouds' metadata services." group:"webhooks"`
+	WebhookRetention    time.Duration `help:"How long events and their deliveries are kept." default:"720h" group:"webhooks"`
+
 	AllowInsecureLocalhost bool   `help:"Permit http for localhost: cookies then lack Secure and their prefix. For trials only." group:"misc"`
 	LogLevel               string `help:"debug, info, warn or error." default:"info" group:"misc"`
 }
@@ -108,6 +111,7 @@ func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
 		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
+		c.checkWebhooks,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

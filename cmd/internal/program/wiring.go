@@ -19,6 +19,8 @@ import (
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
+	"github.com/portico-id/portico/internal/webhook"
+	"github.com/portico-id/portico/internal/webhook/sender"
 )
 
 const (
@@ -52,8 +54,13 @@ type parts struct {
 	api      *api.API
 	beyond   *beyondidentity.Client
 	reload   *reloader
+	webhooks *webhook.Service
+	sender   *sender.Sender
 	plan     plan
-	log      *slog.Logger
+
+	webhookRetention time.Duration
+
+	log *slog.Logger
 }
 
 // wire builds everything from the configuration and an open database. It
@@ -88,7 +95,9 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	if err != nil {
 		return nil, err
 	}
+	send := newSender(config)
 	return &parts{
+		sender: send, webhooks: newWebhooks(config, stored, send, p.secrets.keys, log), webhookRetention: config.WebhookRetention,
 		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond,
 		carry: newProvision(config, p, stored, q, beyond, log), plan: p, log: log,
 	}, nil
@@ -97,6 +106,7 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 // close closes connections that are not in use.
 func (p *parts) close() {
 	p.beyond.CloseIdle()
+	p.sender.CloseIdle()
 	if p.plan.challenge != nil {
 		p.plan.challenge.CloseIdle()
 	}
@@ -240,6 +250,8 @@ func (p *parts) handlers() queue.Handlers {
 		CarrySignup: parking(p.carry.Carry),
 		Resend:      parking(p.carry.Resend),
 		Notify:      parking(p.carry.Notify),
+		FanOut:      p.webhooks.FanOut,
+		Deliver:     p.webhooks.Deliver,
 		Reconcile:   p.logged("reconcile", p.carry.Reconcile),
 		Housekeep:   p.logged("housekeeping", p.housekeep),
 	}
@@ -277,8 +289,11 @@ func (p *parts) housekeep(ctx context.Context) error {
 			return err
 		}
 		buckets, err := p.store.PurgeRateLimits(ctx, now.Add(-time.Minute), purgeAtOnce)
-		if err != nil || max(purged, buckets) < purgeAtOnce {
+		if err != nil {
 			return err
+		}
+		if max(purged, buckets) < purgeAtOnce {
+			return p.keepWebhooks(ctx, now)
 		}
 	}
 }
