@@ -40,7 +40,7 @@ var owned = []struct {
 // listed may import none.
 var allowed = map[string][]string{
 	"api": {
-		"api/openapi", "internal/challenge", "internal/directory", "internal/invitation", "internal/login",
+		"api/openapi", "internal/audit", "internal/challenge", "internal/directory", "internal/invitation", "internal/login",
 		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup",
 	},
 	"api/openapi":                       {},
@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"internal/nativeapp":                {},
 	"internal/clientkey":                {},
 	"internal/invitation":               {"internal/directory"},
-	"internal/audit":                    {},
+	"internal/audit":                    {"internal/directory"},
 	"internal/account":                  {"internal/audit", "internal/directory"},
 	"internal/ratelimit":                {"internal/directory"},
 	"internal/signup":                   {"internal/directory", "internal/failpoint", "internal/invitation", "internal/ratelimit"},
@@ -69,7 +69,7 @@ var allowed = map[string][]string{
 	"internal/webhook/sender": {"internal/webhook"},
 	"internal/queue":          {"internal/directory", "internal/signup", "internal/webhook"},
 	"internal/store": {
-		"internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
+		"internal/audit", "internal/directory", "internal/failpoint", "internal/gate", "internal/invitation", "internal/provision",
 		"internal/ratelimit", "internal/session", "internal/signup", "internal/store/migrations", "internal/webhook",
 	},
 	"internal/store/migrations": {},

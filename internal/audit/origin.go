@@ -1,6 +1,10 @@
 package audit
 
-import "context"
+import (
+	"context"
+
+	"github.com/portico-id/portico/internal/directory"
+)
 
 // Origin is on whose behalf, and from where, something is done.
 type Origin struct {
@@ -15,6 +19,15 @@ const (
 	Portico = "portico"
 	Anyone  = "anyone"
 )
+
+// User is the actor of a signed-in user.
+func User(id directory.UserID) string { return "user:" + string(id) }
+
+// Admin is the actor of the holder of an administrator's token.
+func Admin(name string) string { return "admin:" + name }
+
+// Operator is the actor of who has run a command.
+func Operator(account string) string { return "operator:" + account }
 
 type originKey struct{}
 

@@ -140,7 +140,7 @@ func (m *model) someone(rt *rapid.T) *person {
 // reset forgets the last walk.
 func (w *world) reset(t *testing.T) {
 	t.Helper()
-	for _, table := range []string{"audit_events", "signups", "sessions", "users", "river_job"} {
+	for _, table := range []string{"signups", "sessions", "users", "river_job"} {
 		w.exec(t, `DELETE FROM `+table)
 	}
 	w.clock.advance(24 * time.Hour) // past every closure of the gate

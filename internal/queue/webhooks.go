@@ -75,9 +75,16 @@ func (w *webhookDeliveryWorker) Work(ctx context.Context, job *river.Job[webhook
 	return nil
 }
 
-// EnqueueWebhookEvent inserts the job that makes the event's deliveries.
-func (q *Queue) EnqueueWebhookEvent(ctx context.Context, tx *sql.Tx, id webhook.EventID) error {
-	return q.enqueue(ctx, tx, webhookEventArgs{EventID: string(id)})
+// EnqueueWebhookEvents inserts the jobs that make the events' deliveries.
+func (q *Queue) EnqueueWebhookEvents(ctx context.Context, tx *sql.Tx, ids []webhook.EventID) error {
+	jobs := make([]river.InsertManyParams, len(ids))
+	for i, id := range ids {
+		jobs[i] = river.InsertManyParams{Args: webhookEventArgs{EventID: string(id)}}
+	}
+	if _, err := q.inserter.InsertManyFastTx(ctx, tx, jobs); err != nil {
+		return fmt.Errorf("enqueue webhook_event: %w", err)
+	}
+	return nil
 }
 
 // EnqueueWebhookDeliveries inserts the jobs that send the deliveries.

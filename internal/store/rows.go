@@ -168,6 +168,15 @@ type auditRow struct {
 	FromStatus *string   `gorm:"column:from_status"`
 	ToStatus   *string   `gorm:"column:to_status"`
 	Class      *string   `gorm:"column:class"`
+	Address    *string   `gorm:"column:address"`
+	RequestID  *string   `gorm:"column:request_id"`
+	SessionID  *string   `gorm:"column:session_id"`
+	Outcome    string    `gorm:"column:outcome"`
+	Reason     *string   `gorm:"column:reason"`
+	Before     *string   `gorm:"column:before"` // JSON
+	After      *string   `gorm:"column:after"`
+	TargetKind *string   `gorm:"column:target_kind"`
+	TargetID   *string   `gorm:"column:target_id"`
 }
 
 func (auditRow) TableName() string { return "audit_events" }

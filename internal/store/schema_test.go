@@ -86,7 +86,7 @@ func rows() map[string]any {
 	return map[string]any{
 		"users": userRow{}, "signups": signupRow{}, "sessions": sessionRow{}, "used_flows": usedFlowRow{},
 		"invitations": invitationRow{}, "provider_gate": gateRow{}, "rate_limits": rateLimitTable{},
-		"idempotency_keys": idempotencyKeyRow{}, "audit_events": auditRow{},
+		"idempotency_keys": idempotencyKeyRow{}, "audit_events": auditRow{}, "audit_retention": retentionRow{},
 		"native_codes": nativeCodeRow{}, "used_logout_tokens": usedLogoutTokenRow{},
 		"webhook_endpoints": webhookEndpointRow{}, "webhook_events": webhookEventRow{}, "webhook_deliveries": webhookDeliveryRow{},
 	}

@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/session"
 )
@@ -95,7 +96,7 @@ func (s *Store) signIn(tx *gorm.DB, before userRow, after directory.User) error 
 		return nil
 	}
 	return s.record(tx, transition{
-		at: after.UpdatedAt, user: before.ID, actor: actorUser, from: directory.Status(before.Status), to: after.Status,
+		at: after.UpdatedAt, user: before.ID, actor: audit.User(after.ID), from: directory.Status(before.Status), to: after.Status,
 	})
 }
 

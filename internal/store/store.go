@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
@@ -31,6 +32,10 @@ type Jobs interface {
 // signup.Store, provision.Store, session.Store, login.FlowStore,
 // ratelimit.Store, gate.Store and invitation.Store.
 type Store struct {
+	// Log gets a line for every event of the audit, once it is committed; nil
+	// for none. It is set before use.
+	Log *slog.Logger
+
 	db   *gorm.DB
 	pool *pgxpool.Pool // nil on SQLite
 	jobs Jobs
@@ -39,9 +44,15 @@ type Store struct {
 // New returns the store of an open database.
 func New(db *DB, jobs Jobs) *Store { return &Store{db: db.gorm, pool: db.pool, jobs: jobs} }
 
-// transact runs do in one transaction and translates its error.
+// transact runs do in one transaction and translates its error. Once that is
+// committed, the events that were recorded in it are logged.
 func (s *Store) transact(ctx context.Context, do func(tx *gorm.DB) error) error {
-	return translate(s.db.WithContext(ctx).Transaction(do))
+	var written events
+	err := translate(s.db.WithContext(context.WithValue(ctx, eventsKey{}, &written)).Transaction(do))
+	if err == nil {
+		s.logEvents(ctx, written)
+	}
+	return err
 }
 
 // sqlTx returns the transaction beneath GORM's, which the queue inserts in.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/provision"
 	"github.com/portico-id/portico/internal/queue"
@@ -193,7 +194,7 @@ func lastErrorClass(t *testing.T, db *store.DB, id directory.UserID) string {
 func methods(s *store.Store) map[string]func(ctx context.Context) error {
 	all := make(map[string]func(ctx context.Context) error)
 	for _, some := range []map[string]func(ctx context.Context) error{
-		signupMethods(s), provisionMethods(s), watchMethods(s), sessionMethods(s),
+		signupMethods(s), provisionMethods(s), watchMethods(s), sessionMethods(s), auditMethods(s),
 	} {
 		maps.Copy(all, some)
 	}
@@ -256,6 +257,14 @@ func watchMethods(s *store.Store) map[string]func(ctx context.Context) error {
 		"MarkVanished":         func(ctx context.Context) error { _, err := s.MarkVanished(ctx, id, true, moment); return err },
 		"CheckAgain":           func(ctx context.Context) error { return s.CheckAgain(ctx, id, moment) },
 		"LoadGate":             func(ctx context.Context) error { _, err := s.LoadGate(ctx); return err },
+	}
+}
+
+func auditMethods(s *store.Store) map[string]func(ctx context.Context) error {
+	return map[string]func(ctx context.Context) error{
+		"AuditEvents": func(ctx context.Context) error { _, err := s.AuditEvents(ctx, audit.Query{Limit: 1}); return err },
+		"WriteEvents": func(ctx context.Context) error { return s.WriteEvents(ctx, []audit.Event{{Action: "a.b"}}) },
+		"RetainAudit": func(ctx context.Context) error { _, err := s.RetainAudit(ctx, 24*time.Hour, 1); return err },
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/provision"
@@ -155,23 +156,20 @@ func (s *Store) MarkVanished(ctx context.Context, id directory.UserID, vanished 
 	news := false
 	err := s.transact(ctx, func(tx *gorm.DB) error {
 		query := tx.Model(&userRow{}).Where("id = ?", string(id))
-		row := auditRow{
-			ID: uuid.Must(uuid.NewV7()).String(), At: storedTime(at), Actor: actorPortico,
-			Action: "user.vanished", UserID: orNull(string(id)),
-		}
+		event := audit.Event{At: at, Action: "user.vanished", UserID: id}
 		var class any
 		if vanished {
 			class = provision.ClassVanished
 			query = query.Where("provision_last_error_class IS NULL OR provision_last_error_class <> ?", provision.ClassVanished)
 		} else {
-			row.Action = "user.reappeared"
+			event.Action = "user.reappeared"
 			query = query.Where("provision_last_error_class = ?", provision.ClassVanished)
 		}
 		updated := query.UpdateColumn("provision_last_error_class", class)
 		if news = updated.RowsAffected == 1; updated.Error != nil || !news {
 			return updated.Error
 		}
-		return tx.Create(&row).Error
+		return s.note(tx, event)
 	})
 	return news && err == nil, err
 }

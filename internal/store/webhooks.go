@@ -10,13 +10,12 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/webhook"
 )
 
 // WebhookJobs enqueues what carries events to endpoints.
 type WebhookJobs interface {
-	EnqueueWebhookEvent(ctx context.Context, tx *sql.Tx, id webhook.EventID) error
+	EnqueueWebhookEvents(ctx context.Context, tx *sql.Tx, ids []webhook.EventID) error
 	EnqueueWebhookDeliveries(ctx context.Context, tx *sql.Tx, deliveries []webhook.Delivery) error
 }
 
@@ -85,46 +84,6 @@ func eventsText(events []webhook.Type) (string, error) {
 	}
 	text, err := json.Marshal(events)
 	return string(text), err
-}
-
-// tellMove writes the event of a transition, if it is told at all.
-func (s *Store) tellMove(tx *gorm.DB, t transition) error {
-	kind, told := webhook.OfMove(t.from, t.to)
-	if !told || t.user == "" {
-		return nil
-	}
-	return s.tell(tx, kind, directory.UserID(t.user), t.at)
-}
-
-// tell writes an event of the user as they are now, with the job that carries
-// it, in the transaction that causes it: after everything else that it writes
-// of the user. Where no endpoint wants it, it is not written, which costs one
-// look at a table of a few rows.
-func (s *Store) tell(tx *gorm.DB, kind webhook.Type, id directory.UserID, at time.Time) error {
-	var wanted bool
-	err := tx.Raw(`
-		SELECT EXISTS (SELECT 1 FROM webhook_endpoints WHERE enabled AND (events = '[]' OR events LIKE @type))`,
-		map[string]any{"type": `%"` + string(kind) + `"%`}).Scan(&wanted).Error
-	if err != nil || !wanted {
-		return err
-	}
-	var user userRow
-	if err := tx.Where("id = ?", string(id)).Take(&user).Error; err != nil {
-		return err
-	}
-	event, err := webhook.OfUser(kind, user.user(), storedTime(at))
-	if err != nil {
-		return err
-	}
-	row := rowOfWebhookEvent(event, false)
-	if err := tx.Create(&row).Error; err != nil {
-		return err
-	}
-	sqltx, err := sqlTx(tx)
-	if err != nil {
-		return err
-	}
-	return s.jobs.EnqueueWebhookEvent(tx.Statement.Context, sqltx, event.ID)
 }
 
 // lockEndpoint returns the endpoint and keeps others from changing it. Whoever
