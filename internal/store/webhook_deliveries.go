@@ -209,7 +209,7 @@ func (s *Store) SettleAttempt(ctx context.Context, c webhook.Claim, o webhook.Ou
 		}
 		if err == nil && o.Disable != "" && endpoint.Enabled {
 			turn.Disabled = true
-			err = disable(tx, c.Endpoint.ID, o.Disable, o.At)
+			err = s.disable(tx, c.Endpoint.ID, o.Disable, o.At)
 		}
 		return err
 	})
@@ -271,6 +271,9 @@ func (s *Store) CreateTest(
 			return err
 		}
 		if err := tx.Create(&delivery).Error; err != nil {
+			return err
+		}
+		if err := s.noteWebhook(tx, webhook.ActionTested, id, e.At, nil, nil); err != nil {
 			return err
 		}
 		var err error

@@ -79,16 +79,24 @@ func (s *Store) tellChunk(tx *gorm.DB, told []news) error {
 	for _, user := range users {
 		of[directory.UserID(user.ID)] = user.user()
 	}
-	rows, events := make([]webhookEventRow, len(told)), make([]webhook.EventID, len(told))
-	for i, n := range told {
+	var rows []webhookEventRow
+	var events []webhook.EventID
+	for _, n := range told {
+		user, ok := of[n.user]
+		if !ok {
+			continue // the audit may name who was never here
+		}
 		if n.at.IsZero() {
 			n.at = s.db.NowFunc()
 		}
-		event, err := webhook.OfUser(n.kind, of[n.user], storedTime(n.at))
+		event, err := webhook.OfUser(n.kind, user, storedTime(n.at))
 		if err != nil {
 			return err
 		}
-		rows[i], events[i] = rowOfWebhookEvent(event, false), event.ID
+		rows, events = append(rows, rowOfWebhookEvent(event, false)), append(events, event.ID)
+	}
+	if len(rows) == 0 {
+		return nil
 	}
 	if err := tx.Create(&rows).Error; err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/webhook"
 )
 
@@ -37,6 +38,10 @@ func (s *Store) ReplayDelivery(ctx context.Context, id webhook.DeliveryID, at ti
 			return err
 		}
 		replayed = found.Delivery
+		err = s.noteWebhook(tx, webhook.ActionReplayed, replayed.Endpoint, at, nil, audit.Values{"delivery_id": string(id)})
+		if err != nil {
+			return err
+		}
 		return s.enqueueDeliveries(tx, []webhook.Delivery{replayed})
 	})
 	return replayed, err
@@ -82,6 +87,10 @@ func (s *Store) ReplayFailed(
 			return err
 		}
 		n = len(deliveries)
+		err = s.noteWebhook(tx, webhook.ActionReplayed, id, at, nil, audit.Values{"since": since, "deliveries": n})
+		if err != nil {
+			return err
+		}
 		return s.enqueueDeliveries(tx, deliveries)
 	})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/webhook"
 )
 
@@ -117,7 +118,27 @@ func (s *Store) CreateEndpoint(ctx context.Context, e webhook.Endpoint, limit in
 		if n >= int64(limit) {
 			return webhook.ErrTooMany
 		}
-		return tx.Create(&row).Error
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+		return s.noteWebhook(tx, webhook.ActionCreated, e.ID, e.CreatedAt, nil, row.shown())
+	})
+}
+
+// shown is what the audit tells of an endpoint: no secret, and of the address
+// no part that may hold one.
+func (r webhookEndpointRow) shown() audit.Values {
+	return audit.Values{
+		"url": webhook.Origin(r.URL), "description": r.Description, "events": r.Events, "kind": r.Kind, "enabled": r.Enabled,
+	}
+}
+
+// noteWebhook writes the audit's line of what was done to an endpoint.
+func (s *Store) noteWebhook(
+	tx *gorm.DB, action string, id webhook.EndpointID, at time.Time, before, after audit.Values,
+) error {
+	return s.note(tx, audit.Event{
+		At: at, Action: action, Target: audit.Target{Kind: webhook.AuditTarget, ID: string(id)}, Before: before, After: after,
 	})
 }
 
@@ -176,14 +197,25 @@ func (s *Store) UpdateEndpoint(
 	return s.changeEndpoint(ctx, id, func(tx *gorm.DB, before webhookEndpointRow) error {
 		if c.Enabled != nil && *c.Enabled != before.Enabled {
 			if !*c.Enabled {
-				if err := disable(tx, id, webhook.DisabledByAdmin, at); err != nil {
+				if err := s.disable(tx, id, webhook.DisabledByAdmin, at); err != nil {
 					return err
 				}
 			} else {
 				change["enabled"], change["disabled_because"], change["failing_since"] = true, nil, nil
+				if err := s.noteWebhook(tx, webhook.ActionEnabled, id, at, nil, nil); err != nil {
+					return err
+				}
 			}
 		}
-		return tx.Model(&webhookEndpointRow{}).Where("id = ?", string(id)).UpdateColumns(change).Error
+		var after webhookEndpointRow
+		found := tx.Model(&after).Where("id = ?", string(id))
+		if err := found.UpdateColumns(change).Error; err != nil {
+			return err
+		}
+		if err := tx.Where("id = ?", string(id)).Take(&after).Error; err != nil {
+			return err
+		}
+		return s.noteWebhook(tx, webhook.ActionUpdated, id, at, before.shown(), after.shown())
 	})
 }
 
@@ -210,11 +242,14 @@ func (s *Store) changeEndpoint(
 }
 
 // disable lets an endpoint that is locked get nothing any more.
-func disable(tx *gorm.DB, id webhook.EndpointID, because string, at time.Time) error {
+func (s *Store) disable(tx *gorm.DB, id webhook.EndpointID, because string, at time.Time) error {
 	err := tx.Model(&webhookEndpointRow{}).Where("id = ?", string(id)).UpdateColumns(map[string]any{
 		"enabled": false, "disabled_because": because, "updated_at": storedTime(at),
 	}).Error
 	if err != nil {
+		return err
+	}
+	if err := s.noteWebhook(tx, webhook.ActionDisabled, id, at, nil, audit.Values{"disabled_because": because}); err != nil {
 		return err
 	}
 	return tx.Model(&webhookDeliveryRow{}).
@@ -236,7 +271,10 @@ func (s *Store) RotateSecret(ctx context.Context, id webhook.EndpointID, r webho
 		if !r.PreviousUntil.IsZero() {
 			change["previous_secret"], change["previous_until"] = before.Secret, storedTime(r.PreviousUntil)
 		}
-		return tx.Model(&webhookEndpointRow{}).Where("id = ?", string(id)).UpdateColumns(change).Error
+		if err := tx.Model(&webhookEndpointRow{}).Where("id = ?", string(id)).UpdateColumns(change).Error; err != nil {
+			return err
+		}
+		return s.noteWebhook(tx, webhook.ActionRotated, id, r.At, nil, nil)
 	})
 }
 
@@ -251,9 +289,13 @@ func (s *Store) ResealSecrets(ctx context.Context, e webhook.Endpoint, sealed, p
 
 // DeleteEndpoint removes an endpoint with its deliveries. It returns
 // webhook.ErrNotFound.
-func (s *Store) DeleteEndpoint(ctx context.Context, id webhook.EndpointID, _ time.Time) error {
+func (s *Store) DeleteEndpoint(ctx context.Context, id webhook.EndpointID, at time.Time) error {
 	return s.transact(ctx, func(tx *gorm.DB) error {
-		if _, err := lockEndpoint(tx, id); err != nil {
+		before, err := lockEndpoint(tx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.noteWebhook(tx, webhook.ActionDeleted, id, at, before.shown(), nil); err != nil {
 			return err
 		}
 		return tx.Where("id = ?", string(id)).Delete(&webhookEndpointRow{}).Error
