@@ -14,6 +14,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/session"
@@ -32,6 +34,13 @@ type Config struct {
 	// WithoutProviderLogout turns POST /backchannel-logout off.
 	WithoutProviderLogout bool
 
+	// AdminTokens returns the tokens of administrators that are good now; nil
+	// for none.
+	AdminTokens func() *admintoken.Tokens
+	Pages       Sealer // of lists
+	Audit       AuditLog
+
+	Accounts *account.Service
 	Signups  *signup.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service
@@ -48,6 +57,7 @@ type API struct {
 	returns returnTargets
 	proxies proxies
 	echo    *echo.Echo
+	ops     *echo.Echo
 }
 
 // New returns the API. It returns an error when the configuration contradicts
@@ -71,18 +81,20 @@ func New(config Config) (*API, error) {
 	if _, ok := a.returns.resolve(config.DefaultReturnTo); !ok {
 		return nil, errors.New("the default return target is not at a configured origin")
 	}
-	a.echo = a.newEcho()
+	a.echo = a.newEcho(a.routes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
+	a.ops = a.newOpsEcho()
 	return a, nil
 }
 
-// newEcho registers every route behind its guard, and what surrounds them all.
-func (a *API) newEcho() *echo.Echo {
+// newEcho registers routes behind their guards, and what surrounds them all,
+// the outermost first.
+func (a *API) newEcho(routes []route, around ...echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = a.answerError
 	e.IPExtractor = a.proxies.extractor()
 	e.Logger.SetOutput(discard{})
-	e.Use(chain(a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath))
-	for _, route := range a.routes() {
+	e.Use(chain(around...))
+	for _, route := range routes {
 		e.Add(route.method, echoPath(route.path), a.guarded(route))
 	}
 	return e
@@ -138,6 +150,10 @@ func (a *API) guarded(r route) echo.HandlerFunc {
 				if err := a.requireRecentLogin(call.caller); err != nil {
 					return err
 				}
+			}
+		case byAdminToken:
+			if err := a.admit(call, r.scope); err != nil {
+				return err
 			}
 		case bySignedToken:
 			// The handler verifies the token before it does anything.

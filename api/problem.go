@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/challenge"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/invitation"
@@ -47,6 +49,8 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeSessionInvalid:        {401, "The session is not known", "It has been ended, or the token is not one of ours. Log in again."},
 	openapi.ProblemCodeSessionExpired:        {401, "The session has ended", "It was not used for too long, or is too old. Log in again."},
 	openapi.ProblemCodeRecentLoginRequired:   {401, "The login is not recent enough for this", "Log in again, with max_age or prompt=login at /login."},
+	openapi.ProblemCodeAdminTokenInvalid:     {401, "No administrator has this token", "Send a good one as Authorization: Bearer pta_…, and once."},
+	openapi.ProblemCodeScopeMissing:          {403, "The token is not good for this", "It lacks a scope that this needs."},
 	openapi.ProblemCodeCsrfRequired:          {403, "The header X-CSRF: 1 is missing", "Every request that is made by cookie must carry it, GET included."},
 	openapi.ProblemCodeCrossOrigin:           {403, "The request comes from another origin", "Only pages of the configured origins may do this."},
 	openapi.ProblemCodeSignupClosed:          {403, "Nobody can sign up at present", "The operator has closed the sign-up."},
@@ -64,10 +68,17 @@ var kinds = map[code]kind{
 	openapi.ProblemCodeNotFound:              {404, "There is nothing here", "No route has this path."},
 	openapi.ProblemCodeSignupNotFound:        {404, "No sign-up has this receipt", "The receipt is not one of ours."},
 	openapi.ProblemCodeSessionNotFound:       {404, "The user has no such session", "It has ended, or was never this user's."},
+	openapi.ProblemCodeUserNotFound:          {404, "There is no such user", "Nobody has this id, or they have been deleted."},
 	openapi.ProblemCodeMethodNotAllowed:      {405, "The route does not take this method", "The header Allow lists those that it takes."},
 	openapi.ProblemCodeFlowUsed:              {409, "The flow has been finished already", "A login can be finished once. Start again at /login."},
 	openapi.ProblemCodeIdempotencyKeyInUse:   {409, "A request with this idempotency key is under way", "Wait, or send it again after Retry-After seconds."},
 	openapi.ProblemCodeSignupNotInvited:      {409, "The sign-up is not waiting for its enrolment", "The mail is sent again only while the status is invited."},
+	openapi.ProblemCodeEmailTaken:            {409, "Another user has the address", "An address belongs to one user."},
+	openapi.ProblemCodeExternalIDTaken:       {409, "Another user has the external_id", "It belongs to one user for good, deleted ones included."},
+	openapi.ProblemCodeInternalIDTaken:       {409, "Another user has the internal_id", "Somebody else here is that user of the provider's."},
+	openapi.ProblemCodeStatusConflict:        {409, "The user's status does not allow this", "The user is in another status than this needs."},
+	openapi.ProblemCodePreconditionFailed:    {412, "The user has changed meanwhile", "Read the user again, and send the new ETag as If-Match."},
+	openapi.ProblemCodePreconditionRequired:  {428, "It is not said what this was decided upon", "Send the ETag of the user as If-Match."},
 	openapi.ProblemCodeBodyTooLarge:          {413, "The body is over 64 KiB", "Send at most 65536 bytes."},
 	openapi.ProblemCodeUnsupportedMediaType:  {415, "The body is not application/json", "Send Content-Type: application/json, UTF-8, not compressed."},
 	openapi.ProblemCodeInvalidFields:         {422, "A value is not acceptable", "The body is well-formed; see errors for the values."},
@@ -88,6 +99,11 @@ var causes = []struct {
 	err  error
 	code code
 }{
+	{account.ErrNotFound, openapi.ProblemCodeUserNotFound},
+	{account.ErrVersion, openapi.ProblemCodePreconditionFailed},
+	{account.ErrEmailTaken, openapi.ProblemCodeEmailTaken},
+	{account.ErrExternalIDTaken, openapi.ProblemCodeExternalIDTaken},
+	{account.ErrInternalIDTaken, openapi.ProblemCodeInternalIDTaken},
 	{signup.ErrNotFound, openapi.ProblemCodeSignupNotFound},
 	{signup.ErrClosed, openapi.ProblemCodeSignupClosed},
 	{signup.ErrNotInvited, openapi.ProblemCodeSignupNotInvited},
@@ -134,6 +150,8 @@ type problem struct {
 	retryAfter time.Duration
 	limit      ratelimit.Decision // where one refused
 	maxAge     time.Duration      // of a login that would do
+	scope      admintoken.Scope   // that the token lacks
+	detail     string             // in place of the code's own
 	cause      error              // for the log; never in the answer
 }
 
@@ -184,6 +202,12 @@ func asProblem(err error) *problem {
 	if limited, ok := errors.AsType[*signup.LimitedError](err); ok {
 		p.code, p.limit, p.retryAfter = openapi.ProblemCodeTooManyRequests, limited.Decision, limited.Decision.RetryAfter
 	}
+	if status, ok := errors.AsType[*account.StatusError](err); ok {
+		p.code, p.detail = openapi.ProblemCodeStatusConflict, "The user is "+string(status.Status)+", which does not allow this."
+	}
+	if wrong, ok := errors.AsType[*account.QueryError](err); ok {
+		return invalidParameter(wrong.Parameter, openapi.FieldErrorCodeInvalidValue, wrong.Reason)
+	}
 	if p.code == openapi.ProblemCodeIdempotencyKeyInUse {
 		p.retryAfter = time.Second
 	}
@@ -212,6 +236,9 @@ func (p *problem) status() int { return kinds[p.code].status }
 // document is the problem as it is answered (RFC 9457 §3).
 func (p *problem) document(instance, requestID string) openapi.Problem {
 	k := kinds[p.code]
+	if p.detail != "" {
+		k.detail = p.detail
+	}
 	return openapi.Problem{
 		Type:      "urn:portico:problem:" + string(p.code),
 		Title:     k.title,

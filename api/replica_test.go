@@ -59,6 +59,7 @@ func (w *world) replica() *world {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	r.served = served
 	r.server = httptest.NewServer(served)
 	r.url = r.server.URL
 	w.t.Cleanup(r.server.Close)

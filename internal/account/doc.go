@@ -12,8 +12,9 @@
 //	          List, Get
 //
 //	what            from                          to
-//	Suspend         invited, active               suspended; sessions end at once
-//	Restore         suspended, deleting           as far as they had come before
+//	Suspend         invited, active               suspended; sessions end at once.
+//	                                              The provider knows no suspension
+//	Restore         suspended, deleting in grace  as far as they had come before
 //	Close, Delete   all but deleting, deleted     deleting; sessions end at once
 //	(grace is over, the provider has deleted)     deleted: nothing of the person
 //	                                              is left but the ids, for good

@@ -8,6 +8,9 @@ var (
 	ErrNotRegistered = errors.New("not registered")
 	// ErrSuspended says that the user may not log in until restored.
 	ErrSuspended = errors.New("user is suspended")
+	// ErrDeleting says that the user is to be deleted: until then an operator
+	// can restore them.
+	ErrDeleting = errors.New("user is being deleted")
 	// ErrNotReady says that the user's status does not allow a login.
 	ErrNotReady = errors.New("user may not log in yet")
 	// ErrIdentityMismatch says that the provider now tells another
@@ -32,8 +35,9 @@ type Identity struct {
 // first one makes them active and binds issuer and subject to them. The
 // address plays no part.
 //
-// It returns ErrIdentityMismatch, ErrSuspended or ErrNotReady when the login
-// must be refused.
+// It returns ErrIdentityMismatch, ErrSuspended, ErrDeleting or ErrNotReady when
+// the login must be refused. A user who is being deleted could be restored to
+// active, but not by themselves.
 func (u User) SignIn(identity Identity) (User, error) {
 	switch {
 	case u.ExternalID != identity.ExternalID || identity.InternalID == "":
@@ -45,6 +49,8 @@ func (u User) SignIn(identity Identity) (User, error) {
 		return User{}, ErrIdentityMismatch
 	case u.Status == Suspended:
 		return User{}, ErrSuspended
+	case u.Status == Deleting:
+		return User{}, ErrDeleting
 	case u.Status != Active && !u.Status.CanBecome(Active):
 		return User{}, ErrNotReady
 	}

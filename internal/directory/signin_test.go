@@ -125,7 +125,7 @@ func TestALoginIsRefused(t *testing.T) {
 			directory.ErrNotReady,
 		},
 		"of a user who is being deleted": {
-			func(u *directory.User, _ *directory.Identity) { u.Status = directory.Deleting }, directory.ErrNotReady,
+			func(u *directory.User, _ *directory.Identity) { u.Status = directory.Deleting }, directory.ErrDeleting,
 		},
 		"of a user who is deleted": {
 			func(u *directory.User, _ *directory.Identity) { u.Status = directory.Deleted }, directory.ErrNotReady,

@@ -1,5 +1,12 @@
-// Package mail tells the owner of a registered address that somebody signed
-// up with it. Everything else that a user gets by mail, the provider sends.
+// Package mail writes to people about their account here. What a user gets to
+// enrol a passkey by, the provider sends.
+//
+//	letter         to                               says
+//	notice         the owner of a registered        that somebody signed up with it,
+//	               address                          or wants it for their account
+//	email_proof    an address that a user wants     the code that proves it is theirs
+//	email_changed  an account's old address         that it has another one now
+//	closing        the owner of an account          when it will be deleted
 //
 // It owns the wording, the letter and the conversation with the mail server.
 // Each failure is a [*SendError] whose [Class] says what the caller may assume:
@@ -12,22 +19,23 @@
 //	refused        5xx for the recipient or the letter            not taken; nor will it be
 //	ambiguous      no reply after the last dot                    nothing: it may have been taken
 //
-// A letter's Message-ID follows from Notice.ID, so that a second try after an
+// A letter's Message-ID follows from its ID, so that a second try after an
 // ambiguous first is recognisable as the same letter.
 //
 // The wording comes from templates that a directory of the operator's can
 // replace file by file; [LoadTemplates] tries each of them at once, so that a
 // broken one fails the start and not a letter:
 //
-//	notice.LANG.subject.tmpl  text/template, one line
-//	notice.LANG.txt.tmpl      text/template
-//	notice.LANG.html.tmpl     html/template, what stands inside the layout
+//	LETTER.LANG.subject.tmpl  text/template, one line
+//	LETTER.LANG.txt.tmpl      text/template
+//	LETTER.LANG.html.tmpl     html/template, what stands inside the layout
 //	layout.html.tmpl          html/template, around {{template "content" .}}
 //
 // LANG is a language tag (BCP 47): en, de, fr, es and it are built in, others
-// may be added. All see {{.App}}, {{.LoginURL}}, {{.Email}}, {{.Name}} and
-// {{.Lang}}; the layout also {{.Subject}}. Name may be empty.
+// may be added to each letter. All see {{.App}}, {{.LoginURL}}, {{.Email}} and
+// {{.Lang}}; notice also {{.Name}}, which may be empty, email_proof {{.Code}} and
+// {{.Until}}, closing {{.Until}}, and the layout {{.Subject}}.
 //
-// It refuses to own whether and how often a notice is due, retries, and where
+// It refuses to own whether and how often a letter is due, retries, and where
 // settings and files come from. It logs nothing.
 package mail

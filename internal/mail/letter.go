@@ -22,26 +22,32 @@ type letter struct {
 // international reports whether the letter needs SMTPUTF8 (RFC 6531 §3.3).
 func (l *letter) international() bool { return l.from.international() || l.to.international() }
 
-// write returns the notice as a letter. It returns a SendError: Refused when
-// To is no address, Misconfigured when a template fails.
-func (m *Mailer) write(n Notice) (*letter, error) {
-	if n.ID == "" {
+// message is what is to be said to whom.
+type message struct {
+	kind   kind
+	id     string // names it for good
+	to     string
+	locale string
+	fields fields // beside what all letters have
+}
+
+// write returns the message as a letter. It returns a SendError: Refused when
+// the recipient is no address, Misconfigured when a template fails.
+func (m *Mailer) write(msg message) (*letter, error) {
+	if msg.id == "" {
 		return nil, &SendError{Step: StepLetter, Class: Misconfigured, Err: errMissingID}
 	}
-	to, err := parseAddress(n.To)
+	to, err := parseAddress(msg.to)
 	if err != nil {
 		return nil, &SendError{Step: StepLetter, Class: Refused, Err: err}
 	}
-	w, err := m.config.Templates.render(n.Locale, fields{
-		App:      m.config.App,
-		LoginURL: m.config.LoginURL,
-		Email:    n.To,
-		Name:     clean(n.Name, maxName),
-	})
+	f := msg.fields
+	f.App, f.LoginURL, f.Email = m.config.App, m.config.LoginURL, msg.to
+	w, err := m.config.Templates.render(msg.kind, msg.locale, f)
 	if err != nil {
 		return nil, &SendError{Step: StepLetter, Class: Misconfigured, Err: err}
 	}
-	data, err := m.encode(n, to, w)
+	data, err := m.encode(m.messageID(msg.kind, msg.id), to, w)
 	if err != nil {
 		return nil, &SendError{Step: StepLetter, Class: Misconfigured, Err: err}
 	}
@@ -49,7 +55,7 @@ func (m *Mailer) write(n Notice) (*letter, error) {
 }
 
 // encode returns the message with its headers.
-func (m *Mailer) encode(n Notice, to address, w wording) ([]byte, error) {
+func (m *Mailer) encode(id string, to address, w wording) ([]byte, error) {
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(&netmail.Address{Name: m.sender, Address: m.from.String()})
 	// No display name beside the address: that of an account may have been
@@ -57,7 +63,7 @@ func (m *Mailer) encode(n Notice, to address, w wording) ([]byte, error) {
 	msg.ToMailAddress(&netmail.Address{Address: to.String()})
 	msg.Subject(w.subject)
 	msg.SetDateWithValue(m.now())
-	msg.SetMessageIDWithValue(m.messageID(n.ID))
+	msg.SetMessageIDWithValue(id)
 	msg.SetGenHeader(gomail.HeaderContentLang, w.language)
 	// Keeps vacation responders quiet (RFC 3834 §5).
 	msg.SetGenHeader("Auto-Submitted", "auto-generated")
@@ -70,10 +76,10 @@ func (m *Mailer) encode(n Notice, to address, w wording) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// messageID is the same for the same notice, so that whoever sees two copies
+// messageID is the same for the same message, so that whoever sees two copies
 // can tell (RFC 5322 §3.6.4). The hash keeps our identifiers to ourselves.
-func (m *Mailer) messageID(id string) string {
-	digest := sha256.Sum256([]byte("portico notice\x00" + id))
+func (m *Mailer) messageID(k kind, id string) string {
+	digest := sha256.Sum256([]byte("portico " + string(k) + "\x00" + id))
 	return hex.EncodeToString(digest[:16]) + "@" + m.from.domain
 }
 

@@ -19,7 +19,7 @@ func TestLetterHasTheHeadersOfANotice(t *testing.T) {
 	t.Parallel()
 	m := newMailer(t, "smtp://localhost", nil)
 	m.now = func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
-	l, err := m.write(toAda)
+	l, err := m.write(toAda.message())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestLetterHasTheHeadersOfANotice(t *testing.T) {
 		"To":               "<Ada@xn--bcher-kva.example>",
 		"Subject":          "Sie haben bereits ein Konto bei Fahrpläne",
 		"Date":             "Fri, 02 Jan 2026 03:04:05 +0000",
-		"Message-Id":       "<" + m.messageID(toAda.ID) + ">",
+		"Message-Id":       "<" + m.messageID(kindNotice, toAda.ID) + ">",
 		"Auto-Submitted":   "auto-generated",
 		"Content-Language": "de",
 		"Mime-Version":     "1.0",
@@ -51,7 +51,7 @@ func TestLetterHasTheHeadersOfANotice(t *testing.T) {
 func TestMessageIDFollowsFromTheNotice(t *testing.T) {
 	t.Parallel()
 	m := newMailer(t, "smtp://localhost", nil)
-	first, again, other := m.messageID("1"), m.messageID("1"), m.messageID("2")
+	first, again, other := m.messageID(kindNotice, kindNotice, "1"), m.messageID(kindNotice, "1"), m.messageID(kindNotice, "2")
 	if first != again || first == other || !strings.HasSuffix(first, "@xn--mnchen-3ya.example") {
 		t.Errorf("got %s, %s and %s", first, again, other)
 	}
@@ -122,7 +122,7 @@ func TestValuesCannotLeaveTheirPlace(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMailer(t, "smtp://localhost", func(c *Config) { c.Templates, c.From = everywhere, "Example <no-reply@example.com>" })
-			l, err := m.write(Notice{ID: "1", To: "ada@example.com", Name: tt.value})
+			l, err := m.write(Notice{ID: "1", To: "ada@example.com", Name: tt.value}.message())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ func FuzzLetter(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		l, err := m.write(Notice{ID: "1", To: to, Name: name, Locale: locale})
+		l, err := m.write(Notice{ID: "1", To: to, Name: name, Locale: locale}.message())
 		if err != nil {
 			if ClassOf(err) != Refused {
 				t.Fatal(err) // only the address may be at fault

@@ -135,8 +135,10 @@ func checkLoginURL(text string) error {
 // Send writes the notice and hands it to the server. Nil means that the server
 // has taken it. Every error is a *SendError; its Class says whether the letter
 // may have been taken all the same.
-func (m *Mailer) Send(ctx context.Context, n Notice) error {
-	l, err := m.write(n)
+func (m *Mailer) Send(ctx context.Context, n Notice) error { return m.send(ctx, n.message()) }
+
+func (m *Mailer) send(ctx context.Context, msg message) error {
+	l, err := m.write(msg)
 	if err != nil {
 		return err
 	}

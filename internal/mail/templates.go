@@ -18,7 +18,6 @@ import (
 // What the names of template files are made of; see the package comment.
 const (
 	layoutFile    = "layout.html.tmpl"
-	noticePrefix  = "notice."
 	subjectSuffix = ".subject.tmpl"
 	textSuffix    = ".txt.tmpl"
 	htmlSuffix    = ".html.tmpl"
@@ -39,16 +38,34 @@ var ErrTemplate = errors.New("unusable mail template")
 //go:embed templates/*.tmpl
 var builtIn embed.FS
 
-// Templates is the wording of letters, in some languages. It is immutable and
-// safe for concurrent use.
+// kind is what a letter is about, as the names of its templates begin.
+type kind string
+
+// The kinds of letters.
+const (
+	kindNotice  kind = "notice"
+	kindProof   kind = "email_proof"
+	kindChanged kind = "email_changed"
+	kindClosing kind = "closing"
+)
+
+func kinds() []kind { return []kind{kindNotice, kindProof, kindChanged, kindClosing} }
+
+// Templates is the wording of letters, in some languages each. It is immutable
+// and safe for concurrent use.
 type Templates struct {
-	tags    []language.Tag // English first: what does not match falls back to it
-	notices []notice       // by the same index
-	matcher language.Matcher
+	letters map[kind]*translations
 }
 
-// notice is the wording in one language.
-type notice struct {
+// translations are the wording of one kind of letter.
+type translations struct {
+	tags     []language.Tag // English first: what does not match falls back to it
+	wordings []templates    // by the same index
+	matcher  language.Matcher
+}
+
+// templates are the wording in one language.
+type templates struct {
 	subject *texttemplate.Template
 	text    *texttemplate.Template
 	html    *htmltemplate.Template
@@ -60,6 +77,8 @@ type fields struct {
 	LoginURL string
 	Email    string
 	Name     string // may be empty
+	Code     string // in email_proof only
+	Until    string // in email_proof and closing only: a time in UTC
 	Lang     string // of the template, not of the reader
 	Subject  string // in the layout only
 }
@@ -104,17 +123,16 @@ func LoadTemplates(replacements fs.FS) (*Templates, error) {
 		}
 		maps.Copy(files, replaced)
 	}
-	tags, err := languages(files)
-	if err != nil {
-		return nil, err
-	}
-	t := &Templates{tags: tags, matcher: language.NewMatcher(tags)}
-	for _, tag := range tags {
-		n, err := parseNotice(files, tag.String())
-		if err != nil {
+	t := &Templates{letters: make(map[kind]*translations)}
+	for _, k := range kinds() {
+		if t.letters[k], err = translate(files, k); err != nil {
 			return nil, err
 		}
-		t.notices = append(t.notices, n)
+	}
+	for name := range files {
+		if name != layoutFile && !slices.ContainsFunc(kinds(), func(k kind) bool { return k.names(name) }) {
+			return nil, noTemplate(name)
+		}
 	}
 	if err := t.try(); err != nil {
 		return nil, err
@@ -158,14 +176,39 @@ func readBounded(folder fs.FS, name string) (string, error) {
 	return string(content), nil
 }
 
-// languages returns the languages that files are there for, English first.
-func languages(files map[string]string) ([]language.Tag, error) {
+// names reports whether the file belongs to letters of the kind.
+func (k kind) names(file string) bool { return strings.HasPrefix(file, string(k)+".") }
+
+func noTemplate(name string) error {
+	return fmt.Errorf("%w: %q is the name of no template", ErrTemplate, name)
+}
+
+// translate reads the files of one kind of letter.
+func translate(files map[string]string, k kind) (*translations, error) {
+	tags, err := languages(files, k)
+	if err != nil {
+		return nil, err
+	}
+	t := &translations{tags: tags, matcher: language.NewMatcher(tags)}
+	for _, tag := range tags {
+		w, err := parse(files, string(k)+"."+tag.String())
+		if err != nil {
+			return nil, err
+		}
+		t.wordings = append(t.wordings, w)
+	}
+	return t, nil
+}
+
+// languages returns the languages that files of the kind are there for, English
+// first.
+func languages(files map[string]string, k kind) ([]language.Tag, error) {
 	found := make(map[language.Tag]bool)
 	for name := range files {
-		if name == layoutFile {
+		if !k.names(name) {
 			continue
 		}
-		tag, err := languageOf(name)
+		tag, err := languageOf(name, k)
 		if err != nil {
 			return nil, err
 		}
@@ -178,11 +221,11 @@ func languages(files map[string]string) ([]language.Tag, error) {
 
 // languageOf reads a file's name. A misspelt one would leave the operator with
 // our wording and no word of why, so it is an error.
-func languageOf(name string) (language.Tag, error) {
-	rest, ok := strings.CutPrefix(name, noticePrefix)
+func languageOf(name string, k kind) (language.Tag, error) {
+	rest := strings.TrimPrefix(name, string(k)+".")
 	for _, suffix := range []string{subjectSuffix, textSuffix, htmlSuffix} {
 		spelt, found := strings.CutSuffix(rest, suffix)
-		if !ok || !found {
+		if !found {
 			continue
 		}
 		tag, err := language.Parse(spelt)
@@ -191,51 +234,62 @@ func languageOf(name string) (language.Tag, error) {
 		}
 		return tag, nil
 	}
-	return language.Tag{}, fmt.Errorf("%w: %q is the name of no template", ErrTemplate, name)
+	return language.Tag{}, noTemplate(name)
 }
 
-// parseNotice reads the three files of a language.
-func parseNotice(files map[string]string, lang string) (notice, error) {
-	name := noticePrefix + lang
+// parse reads the three files of a kind in a language, whose names begin so.
+func parse(files map[string]string, name string) (templates, error) {
 	for _, suffix := range []string{subjectSuffix, textSuffix, htmlSuffix} {
 		if _, ok := files[name+suffix]; !ok {
-			return notice{}, fmt.Errorf("%w: %s is missing", ErrTemplate, name+suffix)
+			return templates{}, fmt.Errorf("%w: %s is missing", ErrTemplate, name+suffix)
 		}
 	}
-	var n notice
+	var n templates
 	var err error
 	if n.subject, err = texttemplate.New(name + subjectSuffix).Parse(files[name+subjectSuffix]); err != nil {
-		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
+		return templates{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	if n.text, err = texttemplate.New(name + textSuffix).Parse(files[name+textSuffix]); err != nil {
-		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
+		return templates{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	if n.html, err = htmltemplate.New(layoutFile).Parse(files[layoutFile]); err != nil {
-		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
+		return templates{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	// Parsed under the file's name, which its errors then hold.
 	content, err := htmltemplate.New(name + htmlSuffix).Parse(files[name+htmlSuffix])
 	if err != nil {
-		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
+		return templates{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	if _, err := n.html.AddParseTree("content", content.Tree); err != nil {
-		return notice{}, fmt.Errorf("%w: %w", ErrTemplate, err)
+		return templates{}, fmt.Errorf("%w: %w", ErrTemplate, err)
 	}
 	return n, nil
 }
 
 // try executes every template, so that none fails with a letter in hand.
 func (t *Templates) try() error {
-	for _, name := range []string{"", "Ada Lovelace"} {
-		sample := fields{
-			App:      "Example",
-			LoginURL: "https://app.example.com/login",
-			Email:    "ada@example.com",
-			Name:     name,
-		}
-		for i := range t.notices {
-			if _, err := t.fill(i, sample); err != nil {
-				return fmt.Errorf("%w: %s: %w", ErrTemplate, t.tags[i], err)
+	for k, translated := range t.letters {
+		for _, name := range []string{"", "Ada Lovelace"} {
+			sample := fields{
+				App:      "Example",
+				LoginURL: "https://app.example.com/login",
+				Email:    "ada@example.com",
+				Name:     name,
+			}
+			if k == kindProof {
+				sample.Code = "7XK2M-9QD4T"
+			}
+			if k == kindProof || k == kindClosing {
+				sample.Until = "2026-01-31 12:00 UTC"
+			}
+			for i := range translated.wordings {
+				w, err := translated.fill(i, sample)
+				if err != nil {
+					return fmt.Errorf("%w: %s: %s: %w", ErrTemplate, k, translated.tags[i], err)
+				}
+				if !strings.Contains(w.text, sample.Code) || !strings.Contains(w.html, sample.Code) {
+					return fmt.Errorf("%w: %s.%s: the code is not in both, text and html", ErrTemplate, k, translated.tags[i])
+				}
 			}
 		}
 	}
@@ -243,14 +297,15 @@ func (t *Templates) try() error {
 }
 
 // render returns the letter's content in the language nearest to locale.
-func (t *Templates) render(locale string, f fields) (wording, error) {
-	return t.fill(t.match(locale), f)
+func (t *Templates) render(k kind, locale string, f fields) (wording, error) {
+	translated := t.letters[k]
+	return translated.fill(translated.match(locale), f)
 }
 
 // match returns the index of the language nearest to locale, and English's
 // where none is near. Longer text than a tag's is not looked at: it comes from
 // anyone, and parsing it has been slow before (CVE-2022-32149).
-func (t *Templates) match(locale string) int {
+func (t *translations) match(locale string) int {
 	if len(locale) > maxLocale {
 		return 0
 	}
@@ -262,21 +317,21 @@ func (t *Templates) match(locale string) int {
 	return i
 }
 
-func (t *Templates) fill(i int, f fields) (wording, error) {
+func (t *translations) fill(i int, f fields) (wording, error) {
 	f.Lang = t.tags[i].String()
 	w := wording{language: f.Lang}
-	subject, err := execute(t.notices[i].subject, f)
+	subject, err := execute(t.wordings[i].subject, f)
 	if err != nil {
 		return wording{}, err
 	}
 	// Values that look like an encoded word (RFC 2047) would be decoded by the
 	// reader's program, into what clean has just kept out.
 	w.subject = strings.ReplaceAll(clean(subject, maxSubject), "=?", "= ?")
-	if w.text, err = execute(t.notices[i].text, f); err != nil {
+	if w.text, err = execute(t.wordings[i].text, f); err != nil {
 		return wording{}, err
 	}
 	f.Subject = w.subject
-	if w.html, err = execute(t.notices[i].html, f); err != nil {
+	if w.html, err = execute(t.wordings[i].html, f); err != nil {
 		return wording{}, err
 	}
 	if w.subject == "" || strings.TrimSpace(w.text) == "" || strings.TrimSpace(w.html) == "" {

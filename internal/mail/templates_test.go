@@ -25,7 +25,7 @@ func TestLocaleChoosesTheLanguage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w, err := templates.render(tt.locale, fields{App: "Example", Email: "ada@example.com", LoginURL: "https://example.com"})
+			w, err := templates.render(kindNotice, tt.locale, fields{App: "Example", Email: "ada@example.com", LoginURL: "https://example.com"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestEveryLanguageSaysWhatMatters(t *testing.T) {
 	t.Parallel()
 	templates := DefaultTemplates()
 	for _, lang := range []string{"en", "de", "fr", "es", "it"} {
-		w, err := templates.render(lang, fields{
+		w, err := templates.render(kindNotice, lang, fields{
 			App: "Example", Email: "ada@example.com", LoginURL: "https://app.example.com/login", Name: "canary",
 		})
 		if err != nil {
@@ -82,14 +82,14 @@ func TestLoadTemplatesReplacesFileByFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	sample := fields{App: "Example", Email: "ada@example.com", LoginURL: "https://example.com/login", Name: "Ada"}
-	german, err := templates.render("de", sample)
+	german, err := templates.render(kindNotice, "de", sample)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if german.subject != "Hallo, Ada!" || !strings.Contains(german.text, "Guten Tag") || !strings.Contains(german.html, "brand<p>Guten Tag") {
 		t.Errorf("got %+v", german)
 	}
-	portuguese, err := templates.render("pt", sample)
+	portuguese, err := templates.render(kindNotice, "pt", sample)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ const (
 	Global  = "global"
 	Login   = "login"
 	Logout  = "logout"
+	Admin   = "admin"
 )
 
 // Bucket is one bucket and how much it holds.
@@ -26,7 +27,9 @@ type Bucket struct {
 
 // ofClient reports whether the bucket is the caller's own, whose state may be
 // told.
-func (b Bucket) ofClient() bool { return b.Kind == Client || b.Kind == Login || b.Kind == Logout }
+func (b Bucket) ofClient() bool {
+	return b.Kind == Client || b.Kind == Login || b.Kind == Logout || b.Kind == Admin
+}
 
 // action is what is limited, with buckets of its own.
 type action string
@@ -36,6 +39,7 @@ const (
 	resend action = "resend"
 	login  action = "login"
 	logout action = "logout"
+	admin  action = "admin"
 )
 
 func (a action) client(addr netip.Addr, limit Limit) Bucket {

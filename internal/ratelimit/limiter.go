@@ -80,6 +80,12 @@ func (l *Limiter) Logout(ctx context.Context, client netip.Addr) (Decision, erro
 	return l.take(ctx, logout.clientBy(Logout, client, l.Limits.Logout))
 }
 
+// AdminFailure asks whether the client may be told once more that its
+// administrator's token is none. It returns directory.ErrUnavailable.
+func (l *Limiter) AdminFailure(ctx context.Context, client netip.Addr) (Decision, error) {
+	return l.take(ctx, admin.clientBy(Admin, client, l.Limits.Admin))
+}
+
 // take takes a token from each of the buckets that limit, or none.
 func (l *Limiter) take(ctx context.Context, buckets ...Bucket) (Decision, error) {
 	buckets = slices.DeleteFunc(buckets, func(b Bucket) bool { return b.Limit.Off() })

@@ -1,8 +1,12 @@
 package store
 
 import (
+	"time"
+
+	"github.com/google/uuid"
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 )
 
@@ -21,4 +25,15 @@ func (s *Store) wantSync(tx *gorm.DB, id directory.UserID) error {
 		return err
 	}
 	return s.jobs.EnqueueChange(tx.Statement.Context, sqltx, id)
+}
+
+// actorOf is on whose behalf the transaction is.
+func actorOf(tx *gorm.DB) string { return audit.From(tx.Statement.Context).Actor }
+
+// recordChange writes the line of a change that is no transition, in the
+// transaction that makes it.
+func (s *Store) recordChange(tx *gorm.DB, user, action string, at time.Time) error {
+	return tx.Create(&auditRow{
+		ID: uuid.Must(uuid.NewV7()).String(), At: storedTime(at), Actor: actorOf(tx), Action: action, UserID: orNull(user),
+	}).Error
 }

@@ -30,7 +30,7 @@ type Jobs interface {
 
 // Store is the directory's rows behind the stores that the domain asks for:
 // signup.Store, provision.Store, session.Store, login.FlowStore,
-// ratelimit.Store, gate.Store and invitation.Store.
+// ratelimit.Store, gate.Store, invitation.Store and account.Store.
 type Store struct {
 	// Log gets a line for every event of the audit, once it is committed; nil
 	// for none. It is set before use.

@@ -27,7 +27,8 @@ import (
 type Config struct {
 	PublicURL          string   `help:"Where clients reach Portico: an https origin, without a path." placeholder:"URL" group:"http"`
 	Listen             string   `help:"Address of the API." default:":8080" group:"http"`
-	OpsListen          string   `help:"Address of the operations listener: /livez and /readyz. Keep it private." default:"127.0.0.1:9090" group:"http"`
+	OpsListen          string   `help:"Address of the operations listener: /livez, /readyz and /admin. Keep it private." default:"127.0.0.1:9090" group:"http"`
+	AdminTokens        Secret   `help:"Tokens of administrators: NAME SCOPE[,SCOPE…] sha256:HEX, apart by semicolons. Make one with portico admin-token new. Without any, the operations listener has its probes and nothing else." placeholder:"ENTRIES" group:"http"`
 	FrontendOrigins    []string `help:"Origins of the apps that may call the API from a browser, comma-separated." placeholder:"ORIGIN" group:"http"`
 	DefaultReturnTo    string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`
 	NativeRedirectURIs []string `name:"native-redirect-uris" help:"Where logins of native apps through the system's browser may end, comma-separated: https addresses that an app has claimed, com.example.app:/path, or loopback addresses, whose port is free." placeholder:"URI" group:"http"`
@@ -37,7 +38,7 @@ type Config struct {
 	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
 
 	SignupMode          string   `help:"Who may sign up: open (anyone), invite (who has a code of portico invitations) or closed (nobody)." default:"open" group:"signup"`
-	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
+	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m,admin=30/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
 	EmailAllow          []string `help:"Addresses that are admitted whatever else is set, comma-separated: anna@example.com, example.com, *.example.com, admin@*." placeholder:"PATTERN" group:"signup"`
 	EmailBlock          []string `help:"Addresses that are not admitted, in the same form. With * only those of PORTICO_EMAIL_ALLOW are." placeholder:"PATTERN" group:"signup"`
 	EmailDisposable     string   `help:"Throw-away mailboxes: refuse or allow." default:"refuse" group:"signup"`

@@ -31,6 +31,7 @@ type cli struct {
 	Check       checkCmd       `cmd:"" help:"Try everything that serve needs: settings, database, provider, API."`
 	Invitations invitationsCmd `cmd:"" help:"Look after invitations, for sign-up by invitation only."`
 	ClientKey   clientKeyCmd   `cmd:"" help:"Look after the key of PORTICO_OIDC_CLIENT_AUTH=private_key_jwt."`
+	AdminToken  adminTokenCmd  `cmd:"" help:"Look after administrators' tokens."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 

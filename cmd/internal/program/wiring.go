@@ -132,6 +132,7 @@ func newAPI(
 		TrustedProxies:        p.proxies,
 		NativeRedirects:       p.native,
 		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
+		AdminTokens:           p.secrets.AdminTokens,
 		Signups:               signups,
 		Login:                 rp,
 		Sessions:              sessions,
