@@ -20,6 +20,7 @@ import (
 	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/webhook"
 )
 
 // Config says what the API serves, and to whom.
@@ -39,6 +40,7 @@ type Config struct {
 	AdminTokens func() *admintoken.Tokens
 	Pages       Sealer // of lists
 	Audit       AuditLog
+	Webhooks    *webhook.Service
 
 	Accounts *account.Service
 	Signups  *signup.Service

@@ -42,7 +42,7 @@ var allowed = map[string][]string{
 	"api": {
 		"api/openapi", "internal/account", "internal/admintoken", "internal/audit", "internal/challenge", "internal/directory",
 		"internal/invitation", "internal/login",
-		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup",
+		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup", "internal/webhook",
 	},
 	"api/openapi":                       {},
 	"internal/directory":                {},
