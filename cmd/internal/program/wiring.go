@@ -91,13 +91,14 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	}
 	limiter := newLimiter(p, stored)
 	signups := newSignups(config, p, stored, limiter)
-	served, err := newAPI(config, p, rp, sessions, signups, limiter, log)
+	send := newSender(config)
+	webhooks := newWebhooks(config, stored, send, p.secrets.keys, log)
+	served, err := newAPI(config, p, rp, sessions, signups, webhooks, limiter, log)
 	if err != nil {
 		return nil, err
 	}
-	send := newSender(config)
 	return &parts{
-		sender: send, webhooks: newWebhooks(config, stored, send, p.secrets.keys, log), webhookRetention: config.WebhookRetention,
+		sender: send, webhooks: webhooks, webhookRetention: config.WebhookRetention,
 		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond,
 		carry: newProvision(config, p, stored, q, beyond, log), plan: p, log: log,
 	}, nil
@@ -122,7 +123,7 @@ func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
 
 func newAPI(
 	config Config, p plan, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
-	limiter *ratelimit.Limiter, log *slog.Logger,
+	webhooks *webhook.Service, limiter *ratelimit.Limiter, log *slog.Logger,
 ) (*api.API, error) {
 	served := api.Config{
 		PublicURL:             config.PublicURL,
@@ -133,6 +134,7 @@ func newAPI(
 		NativeRedirects:       p.native,
 		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
 		AdminTokens:           p.secrets.AdminTokens,
+		Webhooks:              webhooks,
 		Signups:               signups,
 		Login:                 rp,
 		Sessions:              sessions,
