@@ -55,6 +55,7 @@ func (w *world) replica() *world {
 		w.t.Fatal(err)
 	}
 	r.config.Sessions, r.config.Login = r.sessions, rp
+	r.config.Accounts, r.config.Audit = r.accounts(), r.store
 	served, err := api.New(r.config)
 	if err != nil {
 		w.t.Fatal(err)

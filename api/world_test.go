@@ -180,6 +180,9 @@ func newWorld(t *testing.T, o options) *world {
 		Login:           w.relyingParty(simURL, o, log),
 		Sessions:        sessions,
 		AdminTokens:     w.tokens.Load,
+		Pages:           w.keys,
+		Audit:           w.store,
+		Accounts:        w.accounts(),
 		Now:             w.flows.now, Log: log,
 	}
 	if !o.limits.Off() {

@@ -670,7 +670,7 @@ type AdminUser struct {
 type AdminUserChange struct {
 	DisplayName *string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
 	Email       *string `json:"email,omitempty" validate:"omitempty,min=3,max=254"`
-	Locale      *string `json:"locale,omitempty" validate:"omitempty,bcp47_language_tag,max=35"`
+	Locale      *string `json:"locale,omitempty" validate:"omitempty,max=35,len=0|bcp47_language_tag"`
 }
 
 // AdminUserCreate defines model for AdminUserCreate.

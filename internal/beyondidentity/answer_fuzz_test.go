@@ -22,7 +22,16 @@ var classes = []Class{
 func checkOutcome(t *testing.T, op string, user User, err error) {
 	t.Helper()
 	if err == nil {
-		if user.ExternalID != ours || user.InternalID == "" || len(user.InternalID) > maxInternalID {
+		believable := user.ExternalID == ours && isInternalID(string(user.InternalID))
+		switch op {
+		case opGet:
+			believable = user.InternalID == theirs
+		case opUpdate:
+			believable = believable && user.InternalID == theirs
+		case opList:
+			believable = believable || user == User{} // it may be of others
+		}
+		if !believable {
 			t.Errorf("%s: believed %+v", op, user)
 		}
 		return
@@ -35,7 +44,7 @@ func checkOutcome(t *testing.T, op string, user User, err error) {
 		t.Errorf("%s: class %q of %q", op, e.Class, e.Op)
 	case e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter:
 		t.Errorf("%s: a wait of %s", op, e.RetryAfter)
-	case e.Class == NotFound && op == opCreate, e.Class == Duplicate && op != opFind:
+	case e.Class == NotFound && (op == opCreate || op == opList), e.Class == Duplicate && op != opFind:
 		t.Errorf("%s: class %q", op, e.Class)
 	}
 	for _, text := range []string{e.Error(), e.LogValue().String(), e.RequestID, e.Code, e.Message} {
@@ -98,7 +107,7 @@ func (blanks) Read(p []byte) (int, error) {
 // FuzzAnswer answers each call with any status, headers and body.
 func FuzzAnswer(f *testing.F) {
 	for _, body := range []string{
-		flatAnswer, `{"user":` + flatAnswer + `}`, listAnswer, ``, `{`, `null`, `{"users":[],"total_size":0}`,
+		flatAnswer, `{"user":` + flatAnswer + `}`, listAnswer, userAnswer, notFoundAnswer, ``, `{`, `null`, `{"users":[],"total_size":0}`,
 		`{"users":[{"id":null,"external_id":null}],"total_size":1}`, `{"code":8,"message":"slow down ` + testToken + `"}`,
 		`{"error":"a\u0000b"}`, strings.Repeat("[", 12_000), "{\"message\":\"\xff\"}",
 	} {
@@ -127,12 +136,12 @@ func FuzzAnswer(f *testing.F) {
 		c := &Client{base: client.base, token: client.token, timeout: client.timeout, userAgent: client.userAgent, now: client.now}
 		c.http = &http.Client{Transport: a, CheckRedirect: client.http.CheckRedirect}
 		for _, call := range remoteCalls {
-			user, err := call.do(t.Context(), c)
+			user, err := call.do(t.Context(), c, theirs)
 			checkOutcome(t, call.op, user, err)
 			if err == nil && status/100 != 2 {
 				t.Errorf("%s: HTTP %d is taken for a success", call.op, status)
 			}
-			if a.got.read > maxBody+1+maxDrain+bytes.MinRead {
+			if a.got.read > maxBody+10*maxUserBody+1+maxDrain+bytes.MinRead {
 				t.Errorf("%s: %d bytes of the body were read", call.op, a.got.read)
 			}
 		}
@@ -170,7 +179,7 @@ func FuzzWire(f *testing.F) {
 			}()
 			return ours, nil
 		}
-		user, err := call.do(t.Context(), c)
+		user, err := call.do(t.Context(), c, theirs)
 		checkOutcome(t, call.op, user, err)
 	})
 }

@@ -40,6 +40,8 @@ type Config struct {
 	AllowPlainHTTP bool
 	// Token returns the bearer token.
 	Token TokenSource
+	// Credentials are what tokens are fetched with, in place of Token.
+	Credentials *Credentials
 	// Timeout bounds a whole call, from the wait for a connection to the last
 	// byte of the answer. Zero means DefaultTimeout.
 	Timeout time.Duration
@@ -50,15 +52,19 @@ type Config struct {
 	MaxConns int
 }
 
-// LogValue returns the settings without the token.
+// LogValue returns the settings without the token or the client secret.
 func (c Config) LogValue() slog.Value {
 	base := "[invalid]"
 	if u, err := parseBaseURL(c.BaseURL, true); err == nil {
 		base = u.String()
 	}
+	as := slog.String("token", redacted)
+	if c.Credentials != nil {
+		as = slog.String("client_id", c.Credentials.ClientID)
+	}
 	return slog.GroupValue(
 		slog.String("base_url", base),
-		slog.String("token", redacted),
+		as,
 		slog.Duration("timeout", c.Timeout),
 		slog.String("user_agent", c.UserAgent),
 		slog.Int("max_conns", c.MaxConns),
@@ -72,8 +78,8 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Token == nil {
-		return nil, errors.New("beyondidentity: no token source")
+	if err := c.checkAuthentication(); err != nil {
+		return nil, err
 	}
 	if c.Timeout < 0 || c.MaxConns < 0 {
 		return nil, errors.New("beyondidentity: the timeout and the number of connections must not be negative")
@@ -94,7 +100,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{
+	client := &Client{
 		base:      base,
 		token:     c.Token,
 		timeout:   c.Timeout,
@@ -105,7 +111,25 @@ func New(c Config) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		now: time.Now,
-	}, nil
+	}
+	if c.Credentials != nil {
+		client.credentials = *c.Credentials
+		client.grants = &grants{get: client.fetchToken, now: time.Now}
+	}
+	return client, nil
+}
+
+// checkAuthentication returns an error unless there is one way to get a token.
+func (c Config) checkAuthentication() error {
+	switch {
+	case c.Token != nil && c.Credentials != nil:
+		return errors.New("beyondidentity: both a token source and client credentials")
+	case c.Credentials != nil && (c.Credentials.ClientID == "" || c.Credentials.Secret == nil):
+		return errors.New("beyondidentity: client credentials need an id and a source of the secret")
+	case c.Token == nil && c.Credentials == nil:
+		return errors.New("beyondidentity: no token source")
+	}
+	return nil
 }
 
 // parseBaseURL reads an address that paths can be joined to. Its errors do

@@ -30,13 +30,18 @@ const (
 	opCreate  = "create user"
 	opRecover = "recover user"
 	opFind    = "find user"
+	opGet     = "get user"
+	opList    = "list users"
+	opUpdate  = "update user"
+	opDelete  = "delete user"
+	opToken   = "fetch token"
 )
 
 // Error is a failed call. Its text is fit for a log and for a job's record:
 // it holds neither the token nor the user's data. What the vendor said is in
 // Message and in LogValue only, with addresses and the user's name hidden.
 type Error struct {
-	Op         string        // "create user", "recover user", "find user"
+	Op         string        // "create user", "recover user", "find user", …
 	Class      Class         // what the failure proves
 	Status     int           // HTTP status; zero when there was no answer
 	RequestID  string        // the vendor's, if it sent one

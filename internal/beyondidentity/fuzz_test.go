@@ -13,7 +13,7 @@ import (
 // answerSeeds are answers of the provider to begin with.
 func answerSeeds() []string {
 	return []string{
-		flatAnswer, `{"user":` + flatAnswer + `}`, listAnswer,
+		flatAnswer, `{"user":` + flatAnswer + `}`, listAnswer, userAnswer, notFoundAnswer,
 		``, `null`, `{}`, `[]`, `{"user":null}`, `{"user":{}}`, `{"user":[]}`, `"x"`, `{"user":"x"}`,
 		`{"internal_id":"a","internal_id":"b"}`, `{"internal_id":"a\u0000"}`, "{\"internal_id\":\"\xff\"}",
 		`{"internal_id":"a","external_id":"\ud800"}`, `{"status":1e999,"email":{"a":[{}]}}`,
@@ -56,8 +56,32 @@ func checkAnswer(t *testing.T, body []byte, id string) {
 			}
 		}
 	}
+	if user, err := decodeWorkforceUser(body, theirs); err == nil && user.InternalID != theirs {
+		t.Errorf("asked for %q, got %+v", theirs, user)
+	}
+	checkPage(t, body, Page{Skip: 1, Size: 2})
 	if code, message := decodeProblem(body); !utf8.ValidString(code) || !utf8.ValidString(message) {
 		t.Errorf("%q is not text", code+message)
+	}
+}
+
+// checkPage reads a body as a page of a list.
+func checkPage(t *testing.T, body []byte, page Page) {
+	t.Helper()
+	listed, err := decodePage(body, page)
+	if err != nil {
+		return
+	}
+	if n := len(listed.Users); n > page.Size || n > 0 && page.Skip+n > listed.Total || n == 0 && listed.Total > page.Skip {
+		t.Errorf("page %+v: believed %d users of %d", page, n, listed.Total)
+	}
+	for _, user := range listed.Users {
+		if !isInternalID(string(user.InternalID)) {
+			t.Errorf("accepted the internal_id %q", user.InternalID)
+		}
+	}
+	if !utf8.Valid(body) || !stdjson.Valid(body) {
+		t.Errorf("accepted %q", body)
 	}
 }
 

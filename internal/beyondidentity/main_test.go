@@ -19,26 +19,61 @@ const (
 	testToken = "canary-7c1f0e-token/+="
 	ours      = directory.ExternalID("01890a5d-ac96-774b-bcce-b302099a8057")
 	oursMail  = "anna@example.com"
+	theirs    = directory.InternalID("a3b1")
 
 	flatAnswer = `{"internal_id":"a3b1","external_id":"01890a5d-ac96-774b-bcce-b302099a8057","email":"anna@example.com",` +
 		`"user_name":"01890a5d-ac96-774b-bcce-b302099a8057","display_name":"Anna","date_created":"2026-01-02T03:04:05Z",` +
 		`"date_modified":"2026-01-02T03:04:05Z","status":"USER_STATUS_ACTIVE"}`
-	listAnswer = `{"users":[{"id":"a3b1","external_id":"01890a5d-ac96-774b-bcce-b302099a8057","email_address":"anna@example.com",` +
-		`"username":"anna","display_name":"Anna","state":"ACTIVE","source":"scim","has_active_passkey":true}],"total_size":1}`
+	userAnswer = `{"id":"a3b1","external_id":"01890a5d-ac96-774b-bcce-b302099a8057","email_address":"anna@example.com",` +
+		`"username":"anna","display_name":"Anna","state":"ACTIVE","source":"scim","has_active_passkey":true,` +
+		`"create_time":"2026-01-02T03:04:05.678Z"}`
+	listAnswer = `{"users":[` + userAnswer + `],"total_size":1}`
 )
 
 // remoteCalls are the calls that leave the machine, with the answer that makes
-// each a success.
+// each a success. What is about one user is about ours, whom they know by id.
+//
+//nolint:gochecknoglobals // a table
 var remoteCalls = []struct {
 	op      string
 	success string
-	do      func(context.Context, *Client) (User, error)
+	do      func(ctx context.Context, c *Client, id directory.InternalID) (User, error)
 }{
-	{opCreate, flatAnswer, func(ctx context.Context, c *Client) (User, error) {
+	{opCreate, flatAnswer, func(ctx context.Context, c *Client, _ directory.InternalID) (User, error) {
 		return c.CreateUser(ctx, NewUser{ExternalID: ours, Email: oursMail, DisplayName: "Anna"})
 	}},
-	{opRecover, flatAnswer, func(ctx context.Context, c *Client) (User, error) { return c.RecoverUser(ctx, ours) }},
-	{opFind, listAnswer, func(ctx context.Context, c *Client) (User, error) { return c.FindUser(ctx, ours) }},
+	{opRecover, flatAnswer, func(ctx context.Context, c *Client, _ directory.InternalID) (User, error) {
+		return c.RecoverUser(ctx, ours)
+	}},
+	{opFind, listAnswer, func(ctx context.Context, c *Client, _ directory.InternalID) (User, error) {
+		return c.FindUser(ctx, ours)
+	}},
+	{opGet, userAnswer, func(ctx context.Context, c *Client, id directory.InternalID) (User, error) {
+		return c.GetUser(ctx, id)
+	}},
+	{opList, listAnswer, func(ctx context.Context, c *Client, _ directory.InternalID) (User, error) {
+		listed, err := c.ListUsers(ctx, Page{Size: 10})
+		for _, user := range listed.Users {
+			if user.ExternalID == ours {
+				return user, err
+			}
+		}
+		return User{}, err
+	}},
+	{opUpdate, userAnswer, func(ctx context.Context, c *Client, id directory.InternalID) (User, error) {
+		return c.UpdateUser(ctx, id, annasChange())
+	}},
+	{opDelete, "", func(ctx context.Context, c *Client, id directory.InternalID) (User, error) {
+		if err := c.DeleteUser(ctx, id); err != nil {
+			return User{}, err
+		}
+		return User{InternalID: id, ExternalID: ours}, nil
+	}},
+}
+
+// annasChange is one of everything that can be changed.
+func annasChange() UserChange {
+	return UserChange{ExternalID: new(ours), Email: new(oursMail), DisplayName: new("Anna")}
 }
 
 // newClient returns a client of the server at base that gives up after

@@ -64,7 +64,7 @@ func TestNothingThatHoldsTheTokenShowsIt(t *testing.T) {
 		"the config": config, "a pointer to the config": &config,
 		"the client": c, "the client's value": *c,
 		"a struct around them": holder{token, token, c, config},
-		"the exchange":         errors.Unwrap((&exchange{token: testToken}).fail(Ambiguous, errors.New("got "+testToken))),
+		"the exchange":         errors.Unwrap((&exchange{hidden: []string{testToken}}).fail(Ambiguous, errors.New("got "+testToken))),
 	} {
 		checkSecret(t, name, v)
 	}
@@ -101,7 +101,7 @@ func TestAServerThatSendsTheTokenBackDoesNotGetItLogged(t *testing.T) {
 		"in a broken redirect":   "HTTP/1.1 302 Found\r\nLocation: ://" + testToken + "\r\n\r\n",
 		"in a bad length":        "HTTP/1.1 200 OK\r\nContent-Length: " + testToken + "\r\n\r\n",
 		"in a transfer encoding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: " + testToken + "\r\n\r\n",
-		"in a content type":      "HTTP/1.1 200 OK\r\nContent-Type: " + testToken + "\r\n\r\n",
+		"in a content type":      "HTTP/1.1 200 OK\r\nContent-Type: " + testToken + "\r\n\r\n{}",
 		"in another user":        okHead + "\r\n" + `{"external_id":` + string(quoted) + `,"internal_id":"a"}`,
 		"in broken JSON":         okHead + "\r\n" + `{"external_id":` + string(quoted) + string(quoted),
 	}
@@ -110,7 +110,7 @@ func TestAServerThatSendsTheTokenBackDoesNotGetItLogged(t *testing.T) {
 			t.Run(name+", "+call.op, func(t *testing.T) {
 				t.Parallel()
 				s := serveRaw(t, saying(text))
-				_, err := call.do(t.Context(), newClient(t, s.url, generous))
+				_, err := call.do(t.Context(), newClient(t, s.url, generous), theirs)
 				e := mustError(t, err)
 				for name, v := range map[string]any{"the error": err, "its value": *e, "one around it": fmt.Errorf("job: %w", err), "its cause": e.Err} {
 					checkSecret(t, name, v)
@@ -160,7 +160,7 @@ func TestATokenThatCannotBeUsedIsUnauthorizedAndUnsent(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, call := range remoteCalls {
-				_, err := call.do(t.Context(), c)
+				_, err := call.do(t.Context(), c, theirs)
 				if e := mustError(t, err); e.Class != Unauthorized || e.Status != 0 {
 					t.Errorf("got %v", err)
 				}

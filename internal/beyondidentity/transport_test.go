@@ -96,7 +96,7 @@ func TestAnAnswerThatIsLostIsAmbiguous(t *testing.T) {
 					timeout = generous
 				}
 				c := newClient(t, s.url, timeout)
-				_, err := call.do(t.Context(), c)
+				_, err := call.do(t.Context(), c, theirs)
 				e := mustError(t, err)
 				if e.Class != Ambiguous || e.Status != tt.status || e.Op != call.op || ClassOf(err) != Ambiguous {
 					t.Errorf("got %v, want ambiguous", err)
@@ -193,7 +193,7 @@ func TestWithoutAConnectionNothingWasSent(t *testing.T) {
 			t.Run(tt.name+", "+call.op, func(t *testing.T) {
 				t.Parallel()
 				ctx, c := tt.start(t)
-				_, err := call.do(ctx, c)
+				_, err := call.do(ctx, c, theirs)
 				if e := mustError(t, err); e.Class != Unreachable || e.Status != 0 {
 					t.Errorf("got %v, want unreachable", err)
 				}
@@ -246,7 +246,7 @@ func TestACallerWhoGivesUpAfterSendingLeavesItAmbiguous(t *testing.T) {
 				cancel()
 				waitForClose(r)
 			})
-			_, err := call.do(ctx, newClient(t, s.url, generous))
+			_, err := call.do(ctx, newClient(t, s.url, generous), theirs)
 			if ClassOf(err) != Ambiguous || !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v", err)
 			}

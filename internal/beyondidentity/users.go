@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -48,8 +49,9 @@ type User struct {
 	Email            string
 	UserName         string
 	DisplayName      string
-	Status           string // the provider's own; says nothing of enrolment
-	HasActivePasskey bool   // known to FindUser only
+	Status           string    // the provider's own; says nothing of enrolment
+	HasActivePasskey bool      // known to workforce v2 only
+	CreatedAt        time.Time // at the provider; known to workforce v2 only, and zero if it does not say
 }
 
 // CreateUser creates a user, which sends them the enrolment mail. It returns
@@ -65,9 +67,8 @@ func (c *Client) CreateUser(ctx context.Context, user NewUser) (User, error) {
 		return User{}, notSent(opCreate, errNoExternalID)
 	case user.Email == "":
 		return User{}, notSent(opCreate, errNoEmail)
-	case strings.TrimSpace(user.DisplayName) == "":
-		user.DisplayName = user.Email
 	}
+	user.DisplayName = ShownName(user.DisplayName, user.Email)
 	return c.manage(ctx, request{op: opCreate, path: "/v1/manage/users", name: user.DisplayName}, user.ExternalID, createRequest{
 		ExternalID:     user.ExternalID,
 		Email:          user.Email,

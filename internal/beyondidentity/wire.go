@@ -123,25 +123,19 @@ func (u User) check(want directory.ExternalID) (User, error) {
 	if u.ExternalID == "" || u.ExternalID != want {
 		return User{}, errOtherUser
 	}
-	if id := string(u.InternalID); id == "" || len(id) > maxInternalID || strings.ContainsFunc(id, notInID) {
+	if !isInternalID(string(u.InternalID)) {
 		return User{}, errNoInternal
 	}
 	return u, nil
 }
 
-func notInID(r rune) bool {
-	return unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
+// isInternalID reports whether id may be a key of the vendor's.
+func isInternalID(id string) bool {
+	return id != "" && len(id) <= maxInternalID && !strings.ContainsFunc(id, notInID)
 }
 
-// workforceUser is a user as workforce v2 lists it.
-type workforceUser struct {
-	ID               string  `json:"id"`
-	ExternalID       string  `json:"external_id"`
-	Email            lenient `json:"email_address"`
-	UserName         lenient `json:"username"`
-	DisplayName      lenient `json:"display_name"`
-	State            lenient `json:"state"`
-	HasActivePasskey lenient `json:"has_active_passkey"`
+func notInID(r rune) bool {
+	return unicode.IsControl(r) || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) || r == unicode.ReplacementChar
 }
 
 // decodeList reads an answer of the v2 list and returns the users whose
@@ -166,15 +160,7 @@ func decodeList(body []byte, want directory.ExternalID) ([]User, error) {
 			foreign = foreign || !strings.EqualFold(u.ExternalID, string(want))
 			continue
 		}
-		found = append(found, User{
-			InternalID:       directory.InternalID(u.ID),
-			ExternalID:       directory.ExternalID(u.ExternalID),
-			Email:            u.Email.text(),
-			UserName:         u.UserName.text(),
-			DisplayName:      u.DisplayName.text(),
-			Status:           u.State.text(),
-			HasActivePasskey: u.HasActivePasskey.isTrue(),
-		})
+		found = append(found, u.user())
 	}
 	complete := answer.TotalSize != nil && *answer.TotalSize == uint64(len(answer.Users))
 	switch {

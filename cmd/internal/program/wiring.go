@@ -93,7 +93,7 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	signups := newSignups(config, p, stored, limiter)
 	send := newSender(config)
 	webhooks := newWebhooks(config, stored, send, p.secrets.keys, log)
-	served, err := newAPI(config, p, rp, sessions, signups, webhooks, limiter, log)
+	served, err := newAPI(config, p, stored, rp, sessions, signups, webhooks, limiter, log)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
 }
 
 func newAPI(
-	config Config, p plan, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
+	config Config, p plan, stored *store.Store, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
 	webhooks *webhook.Service, limiter *ratelimit.Limiter, log *slog.Logger,
 ) (*api.API, error) {
 	served := api.Config{
@@ -133,7 +133,6 @@ func newAPI(
 		TrustedProxies:        p.proxies,
 		NativeRedirects:       p.native,
 		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
-		AdminTokens:           p.secrets.AdminTokens,
 		Webhooks:              webhooks,
 		Signups:               signups,
 		Login:                 rp,
@@ -144,6 +143,7 @@ func newAPI(
 	if limiter != nil {
 		served.Limits = limiter
 	}
+	administer(&served, p, stored)
 	return api.New(served)
 }
 

@@ -123,8 +123,12 @@ func likenessOf(r *http.Request, body []byte, truth *bufferedWriter) likeness {
 		like.user = answer
 	}
 	if like.user[like.idField] == nil {
+		id, named := strings.CutPrefix(r.URL.Path, "/v2/users/")
+		if !named {
+			id = newInternalID()
+		}
 		like.user = map[string]any{
-			like.idField: newInternalID(), "external_id": requestedID(r, body), "display_name": "Made Up", "status": StatusActive,
+			like.idField: id, "external_id": requestedID(r, body), "display_name": "Made Up", "status": StatusActive,
 		}
 	}
 	return like
