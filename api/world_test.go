@@ -183,6 +183,7 @@ func newWorld(t *testing.T, o options) *world {
 		Pages:           w.keys,
 		Audit:           w.store,
 		Accounts:        w.accounts(),
+		Webhooks:        w.webhooks(t, log),
 		Now:             w.flows.now, Log: log,
 	}
 	if !o.limits.Off() {

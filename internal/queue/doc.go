@@ -6,6 +6,8 @@
 //	signup         carry a sign-up out at the provider; snoozes until done
 //	resend         send the enrolment mail again
 //	notice         tell the owner of a registered address of a sign-up with it
+//	webhook_event     make an event's deliveries, one for each endpoint
+//	webhook_delivery  send one; snoozes until it is delivered or given up
 //	reconcile      mend what the others have left; every 15 s, one replica
 //	housekeeping   remove what has expired; every ten minutes, one replica
 //

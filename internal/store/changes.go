@@ -3,7 +3,6 @@ package store
 import (
 	"time"
 
-	"github.com/google/uuid"
 	"gorm.io/gorm"
 
 	"github.com/portico-id/portico/internal/audit"
@@ -33,7 +32,5 @@ func actorOf(tx *gorm.DB) string { return audit.From(tx.Statement.Context).Actor
 // recordChange writes the line of a change that is no transition, in the
 // transaction that makes it.
 func (s *Store) recordChange(tx *gorm.DB, user, action string, at time.Time) error {
-	return tx.Create(&auditRow{
-		ID: uuid.Must(uuid.NewV7()).String(), At: storedTime(at), Actor: actorOf(tx), Action: action, UserID: orNull(user),
-	}).Error
+	return s.note(tx, audit.Event{At: at, Action: action, UserID: directory.UserID(user)})
 }
