@@ -21,6 +21,7 @@ import (
 	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/webhook"
 )
 
 // Config says what the API serves, and to whom.
@@ -40,6 +41,7 @@ type Config struct {
 	AdminTokens func() *admintoken.Tokens
 	Pages       Sealer // of lists
 	Events      AuditLog
+	Webhooks    *webhook.Service
 
 	Accounts *account.Service
 	Signups  *signup.Service

@@ -32,6 +32,7 @@ var owned = []struct {
 	{"github.com/emersion/", []string{"internal/beyondidentity/simulator"}, "a mail server has no business in the product"},
 	{"github.com/zitadel/", []string{"internal/beyondidentity/simulator"}, "a provider's library has no business in the product"},
 	{"github.com/go-playground/validator", []string{"api"}, "the contract's bounds are checked at the edge; the domain has rules of its own"},
+	{"code.dny.dev/ssrf", []string{"internal/webhook/sender"}, "which addresses webhooks reach is decided in one place"},
 	{"github.com/alecthomas/kong", []string{"cmd/internal/program", "cmd/demo"}, "settings are read in cmd and nowhere else"},
 }
 
@@ -41,7 +42,7 @@ var allowed = map[string][]string{
 	"api": {
 		"api/openapi", "internal/account", "internal/admintoken", "internal/audit", "internal/challenge", "internal/directory",
 		"internal/invitation", "internal/login",
-		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup",
+		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup", "internal/webhook",
 	},
 	"api/openapi":                       {},
 	"internal/directory":                {},
@@ -70,11 +71,13 @@ var allowed = map[string][]string{
 	"internal/reconcile": {
 		"internal/account", "internal/audit", "internal/beyondidentity", "internal/directory", "internal/gate", "internal/signup",
 	},
-	"internal/queue": {"internal/account", "internal/directory", "internal/signup"},
+	"internal/webhook":        {"internal/directory"},
+	"internal/webhook/sender": {"internal/webhook"},
+	"internal/queue":          {"internal/account", "internal/directory", "internal/signup", "internal/webhook"},
 	"internal/store": {
 		"internal/account", "internal/audit", "internal/beyondidentity", "internal/directory", "internal/failpoint", "internal/gate",
 		"internal/importer", "internal/invitation", "internal/provision", "internal/ratelimit", "internal/reconcile", "internal/session",
-		"internal/signup", "internal/store/migrations",
+		"internal/signup", "internal/store/migrations", "internal/webhook",
 	},
 	"internal/store/migrations": {},
 }
@@ -85,7 +88,7 @@ var anything = []string{"cmd/", "api/apitest", "internal/await", "internal/login
 // domain packages decide; how things are stored, sent and drawn is not theirs.
 var domain = []string{
 	"internal/account", "internal/admintoken", "internal/audit", "internal/directory", "internal/gate", "internal/importer", "internal/invitation",
-	"internal/provision", "internal/ratelimit", "internal/reconcile", "internal/session", "internal/signup",
+	"internal/provision", "internal/ratelimit", "internal/reconcile", "internal/session", "internal/signup", "internal/webhook",
 }
 
 // foreignToDomain are standard packages that a decision cannot need.

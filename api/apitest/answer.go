@@ -182,8 +182,8 @@ func (c *complaints) times(value map[string]any) {
 		if nested, ok := field.(map[string]any); ok {
 			c.times(nested)
 		}
-		if !strings.HasSuffix(name, "_at") && name != "resend_after" {
-			continue
+		if !strings.HasSuffix(name, "_at") && name != "resend_after" || field == nil {
+			continue // what is null where it may not be does not fit its schema
 		}
 		written := text(field)
 		if _, err := time.Parse(time.RFC3339Nano, written); err != nil || !strings.HasSuffix(written, "Z") {

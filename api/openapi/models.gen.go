@@ -135,67 +135,71 @@ func (e FieldErrorCode) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAccessDenied           ProblemCode = "access_denied"
-	ProblemCodeAdminTokenInvalid      ProblemCode = "admin_token_invalid"
-	ProblemCodeAnswerInvalid          ProblemCode = "answer_invalid"
-	ProblemCodeBodyTooLarge           ProblemCode = "body_too_large"
-	ProblemCodeChallengeFailed        ProblemCode = "challenge_failed"
-	ProblemCodeChallengeUnavailable   ProblemCode = "challenge_unavailable"
-	ProblemCodeCodeRefused            ProblemCode = "code_refused"
-	ProblemCodeCredentialsConflict    ProblemCode = "credentials_conflict"
-	ProblemCodeCrossOrigin            ProblemCode = "cross_origin"
-	ProblemCodeCsrfRequired           ProblemCode = "csrf_required"
-	ProblemCodeEmailChangeUnavailable ProblemCode = "email_change_unavailable"
-	ProblemCodeEmailCodeInvalid       ProblemCode = "email_code_invalid"
-	ProblemCodeEmailTaken             ProblemCode = "email_taken"
-	ProblemCodeExternalIDTaken        ProblemCode = "external_id_taken"
-	ProblemCodeFlowExpired            ProblemCode = "flow_expired"
-	ProblemCodeFlowInvalid            ProblemCode = "flow_invalid"
-	ProblemCodeFlowMissing            ProblemCode = "flow_missing"
-	ProblemCodeFlowUsed               ProblemCode = "flow_used"
-	ProblemCodeIdempotencyKeyInUse    ProblemCode = "idempotency_key_in_use"
-	ProblemCodeIdempotencyKeyInvalid  ProblemCode = "idempotency_key_invalid"
-	ProblemCodeIdempotencyKeyReused   ProblemCode = "idempotency_key_reused"
-	ProblemCodeIdentityMismatch       ProblemCode = "identity_mismatch"
-	ProblemCodeIdentityRejected       ProblemCode = "identity_rejected"
-	ProblemCodeInternalError          ProblemCode = "internal_error"
-	ProblemCodeInternalIDTaken        ProblemCode = "internal_id_taken"
-	ProblemCodeInvalidFields          ProblemCode = "invalid_fields"
-	ProblemCodeInvalidQuery           ProblemCode = "invalid_query"
-	ProblemCodeInvitationInvalid      ProblemCode = "invitation_invalid"
-	ProblemCodeInvitationRequired     ProblemCode = "invitation_required"
-	ProblemCodeIssuerMismatch         ProblemCode = "issuer_mismatch"
-	ProblemCodeLoginCodeInvalid       ProblemCode = "login_code_invalid"
-	ProblemCodeLoginRequired          ProblemCode = "login_required"
-	ProblemCodeLoginTooOld            ProblemCode = "login_too_old"
-	ProblemCodeLogoutTokenInvalid     ProblemCode = "logout_token_invalid"
-	ProblemCodeMalformedBody          ProblemCode = "malformed_body"
-	ProblemCodeMethodNotAllowed       ProblemCode = "method_not_allowed"
-	ProblemCodeNotAuthenticated       ProblemCode = "not_authenticated"
-	ProblemCodeNotFound               ProblemCode = "not_found"
-	ProblemCodeNotRegistered          ProblemCode = "not_registered"
-	ProblemCodePreconditionFailed     ProblemCode = "precondition_failed"
-	ProblemCodePreconditionRequired   ProblemCode = "precondition_required"
-	ProblemCodePrefetchRefused        ProblemCode = "prefetch_refused"
-	ProblemCodeProviderError          ProblemCode = "provider_error"
-	ProblemCodeProviderUnavailable    ProblemCode = "provider_unavailable"
-	ProblemCodeRecentLoginRequired    ProblemCode = "recent_login_required"
-	ProblemCodeScopeMissing           ProblemCode = "scope_missing"
-	ProblemCodeSessionExpired         ProblemCode = "session_expired"
-	ProblemCodeSessionInvalid         ProblemCode = "session_invalid"
-	ProblemCodeSessionNotFound        ProblemCode = "session_not_found"
-	ProblemCodeSignupClosed           ProblemCode = "signup_closed"
-	ProblemCodeSignupNotFound         ProblemCode = "signup_not_found"
-	ProblemCodeSignupNotInvited       ProblemCode = "signup_not_invited"
-	ProblemCodeStateMismatch          ProblemCode = "state_mismatch"
-	ProblemCodeStatusConflict         ProblemCode = "status_conflict"
-	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
-	ProblemCodeUnavailable            ProblemCode = "unavailable"
-	ProblemCodeUnsupportedMediaType   ProblemCode = "unsupported_media_type"
-	ProblemCodeUserDeleting           ProblemCode = "user_deleting"
-	ProblemCodeUserNotFound           ProblemCode = "user_not_found"
-	ProblemCodeUserNotReady           ProblemCode = "user_not_ready"
-	ProblemCodeUserSuspended          ProblemCode = "user_suspended"
+	ProblemCodeAccessDenied            ProblemCode = "access_denied"
+	ProblemCodeAdminTokenInvalid       ProblemCode = "admin_token_invalid"
+	ProblemCodeAnswerInvalid           ProblemCode = "answer_invalid"
+	ProblemCodeBodyTooLarge            ProblemCode = "body_too_large"
+	ProblemCodeChallengeFailed         ProblemCode = "challenge_failed"
+	ProblemCodeChallengeUnavailable    ProblemCode = "challenge_unavailable"
+	ProblemCodeCodeRefused             ProblemCode = "code_refused"
+	ProblemCodeCredentialsConflict     ProblemCode = "credentials_conflict"
+	ProblemCodeCrossOrigin             ProblemCode = "cross_origin"
+	ProblemCodeCsrfRequired            ProblemCode = "csrf_required"
+	ProblemCodeEmailChangeUnavailable  ProblemCode = "email_change_unavailable"
+	ProblemCodeEmailCodeInvalid        ProblemCode = "email_code_invalid"
+	ProblemCodeEmailTaken              ProblemCode = "email_taken"
+	ProblemCodeExternalIDTaken         ProblemCode = "external_id_taken"
+	ProblemCodeFlowExpired             ProblemCode = "flow_expired"
+	ProblemCodeFlowInvalid             ProblemCode = "flow_invalid"
+	ProblemCodeFlowMissing             ProblemCode = "flow_missing"
+	ProblemCodeFlowUsed                ProblemCode = "flow_used"
+	ProblemCodeIdempotencyKeyInUse     ProblemCode = "idempotency_key_in_use"
+	ProblemCodeIdempotencyKeyInvalid   ProblemCode = "idempotency_key_invalid"
+	ProblemCodeIdempotencyKeyReused    ProblemCode = "idempotency_key_reused"
+	ProblemCodeIdentityMismatch        ProblemCode = "identity_mismatch"
+	ProblemCodeIdentityRejected        ProblemCode = "identity_rejected"
+	ProblemCodeInternalError           ProblemCode = "internal_error"
+	ProblemCodeInternalIDTaken         ProblemCode = "internal_id_taken"
+	ProblemCodeInvalidFields           ProblemCode = "invalid_fields"
+	ProblemCodeInvalidQuery            ProblemCode = "invalid_query"
+	ProblemCodeInvitationInvalid       ProblemCode = "invitation_invalid"
+	ProblemCodeInvitationRequired      ProblemCode = "invitation_required"
+	ProblemCodeIssuerMismatch          ProblemCode = "issuer_mismatch"
+	ProblemCodeLoginCodeInvalid        ProblemCode = "login_code_invalid"
+	ProblemCodeLoginRequired           ProblemCode = "login_required"
+	ProblemCodeLoginTooOld             ProblemCode = "login_too_old"
+	ProblemCodeLogoutTokenInvalid      ProblemCode = "logout_token_invalid"
+	ProblemCodeMalformedBody           ProblemCode = "malformed_body"
+	ProblemCodeMethodNotAllowed        ProblemCode = "method_not_allowed"
+	ProblemCodeNotAuthenticated        ProblemCode = "not_authenticated"
+	ProblemCodeNotFound                ProblemCode = "not_found"
+	ProblemCodeNotRegistered           ProblemCode = "not_registered"
+	ProblemCodePreconditionFailed      ProblemCode = "precondition_failed"
+	ProblemCodePreconditionRequired    ProblemCode = "precondition_required"
+	ProblemCodePrefetchRefused         ProblemCode = "prefetch_refused"
+	ProblemCodeProviderError           ProblemCode = "provider_error"
+	ProblemCodeProviderUnavailable     ProblemCode = "provider_unavailable"
+	ProblemCodeRecentLoginRequired     ProblemCode = "recent_login_required"
+	ProblemCodeScopeMissing            ProblemCode = "scope_missing"
+	ProblemCodeSessionExpired          ProblemCode = "session_expired"
+	ProblemCodeSessionInvalid          ProblemCode = "session_invalid"
+	ProblemCodeSessionNotFound         ProblemCode = "session_not_found"
+	ProblemCodeSignupClosed            ProblemCode = "signup_closed"
+	ProblemCodeSignupNotFound          ProblemCode = "signup_not_found"
+	ProblemCodeSignupNotInvited        ProblemCode = "signup_not_invited"
+	ProblemCodeStateMismatch           ProblemCode = "state_mismatch"
+	ProblemCodeStatusConflict          ProblemCode = "status_conflict"
+	ProblemCodeTooManyRequests         ProblemCode = "too_many_requests"
+	ProblemCodeUnavailable             ProblemCode = "unavailable"
+	ProblemCodeUnsupportedMediaType    ProblemCode = "unsupported_media_type"
+	ProblemCodeUserDeleting            ProblemCode = "user_deleting"
+	ProblemCodeUserNotFound            ProblemCode = "user_not_found"
+	ProblemCodeUserNotReady            ProblemCode = "user_not_ready"
+	ProblemCodeUserSuspended           ProblemCode = "user_suspended"
+	ProblemCodeWebhookDeliveryNotFound ProblemCode = "webhook_delivery_not_found"
+	ProblemCodeWebhookDisabled         ProblemCode = "webhook_disabled"
+	ProblemCodeWebhookLimitReached     ProblemCode = "webhook_limit_reached"
+	ProblemCodeWebhookNotFound         ProblemCode = "webhook_not_found"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
@@ -322,6 +326,14 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeUserNotReady:
 		return true
 	case ProblemCodeUserSuspended:
+		return true
+	case ProblemCodeWebhookDeliveryNotFound:
+		return true
+	case ProblemCodeWebhookDisabled:
+		return true
+	case ProblemCodeWebhookLimitReached:
+		return true
+	case ProblemCodeWebhookNotFound:
 		return true
 	default:
 		return false
@@ -451,6 +463,153 @@ func (e UserStatus) Valid() bool {
 	case UserStatusReceived:
 		return true
 	case UserStatusSuspended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookDeliveryStatus.
+const (
+	WebhookDeliveryStatusDelivered WebhookDeliveryStatus = "delivered"
+	WebhookDeliveryStatusFailed    WebhookDeliveryStatus = "failed"
+	WebhookDeliveryStatusPending   WebhookDeliveryStatus = "pending"
+)
+
+// Valid indicates whether the value is a known member of the WebhookDeliveryStatus enum.
+func (e WebhookDeliveryStatus) Valid() bool {
+	switch e {
+	case WebhookDeliveryStatusDelivered:
+		return true
+	case WebhookDeliveryStatusFailed:
+		return true
+	case WebhookDeliveryStatusPending:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookDisabledBecause.
+const (
+	WebhookDisabledBecauseAdmin   WebhookDisabledBecause = "admin"
+	WebhookDisabledBecauseFailing WebhookDisabledBecause = "failing"
+	WebhookDisabledBecauseGone    WebhookDisabledBecause = "gone"
+)
+
+// Valid indicates whether the value is a known member of the WebhookDisabledBecause enum.
+func (e WebhookDisabledBecause) Valid() bool {
+	switch e {
+	case WebhookDisabledBecauseAdmin:
+		return true
+	case WebhookDisabledBecauseFailing:
+		return true
+	case WebhookDisabledBecauseGone:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookEventType.
+const (
+	WebhookEventTypeUserActivated WebhookEventType = "user.activated"
+	WebhookEventTypeUserConflict  WebhookEventType = "user.conflict"
+	WebhookEventTypeUserCreated   WebhookEventType = "user.created"
+	WebhookEventTypeUserDeleted   WebhookEventType = "user.deleted"
+	WebhookEventTypeUserFailed    WebhookEventType = "user.failed"
+	WebhookEventTypeUserInvited   WebhookEventType = "user.invited"
+	WebhookEventTypeUserRestored  WebhookEventType = "user.restored"
+	WebhookEventTypeUserSuspended WebhookEventType = "user.suspended"
+	WebhookEventTypeUserUpdated   WebhookEventType = "user.updated"
+)
+
+// Valid indicates whether the value is a known member of the WebhookEventType enum.
+func (e WebhookEventType) Valid() bool {
+	switch e {
+	case WebhookEventTypeUserActivated:
+		return true
+	case WebhookEventTypeUserConflict:
+		return true
+	case WebhookEventTypeUserCreated:
+		return true
+	case WebhookEventTypeUserDeleted:
+		return true
+	case WebhookEventTypeUserFailed:
+		return true
+	case WebhookEventTypeUserInvited:
+		return true
+	case WebhookEventTypeUserRestored:
+		return true
+	case WebhookEventTypeUserSuspended:
+		return true
+	case WebhookEventTypeUserUpdated:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookFailure.
+const (
+	WebhookFailureAddressRefused   WebhookFailure = "address_refused"
+	WebhookFailureBroken           WebhookFailure = "broken"
+	WebhookFailureEndpointDisabled WebhookFailure = "endpoint_disabled"
+	WebhookFailureGone             WebhookFailure = "gone"
+	WebhookFailureRedirect         WebhookFailure = "redirect"
+	WebhookFailureRefused          WebhookFailure = "refused"
+	WebhookFailureSecretUnreadable WebhookFailure = "secret_unreadable"
+	WebhookFailureServerError      WebhookFailure = "server_error"
+	WebhookFailureTLS              WebhookFailure = "tls"
+	WebhookFailureThrottled        WebhookFailure = "throttled"
+	WebhookFailureTimeout          WebhookFailure = "timeout"
+	WebhookFailureUnreachable      WebhookFailure = "unreachable"
+)
+
+// Valid indicates whether the value is a known member of the WebhookFailure enum.
+func (e WebhookFailure) Valid() bool {
+	switch e {
+	case WebhookFailureAddressRefused:
+		return true
+	case WebhookFailureBroken:
+		return true
+	case WebhookFailureEndpointDisabled:
+		return true
+	case WebhookFailureGone:
+		return true
+	case WebhookFailureRedirect:
+		return true
+	case WebhookFailureRefused:
+		return true
+	case WebhookFailureSecretUnreadable:
+		return true
+	case WebhookFailureServerError:
+		return true
+	case WebhookFailureTLS:
+		return true
+	case WebhookFailureThrottled:
+		return true
+	case WebhookFailureTimeout:
+		return true
+	case WebhookFailureUnreachable:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for WebhookKind.
+const (
+	WebhookKindV1  WebhookKind = "v1"
+	WebhookKindV1A WebhookKind = "v1a"
+)
+
+// Valid indicates whether the value is a known member of the WebhookKind enum.
+func (e WebhookKind) Valid() bool {
+	switch e {
+	case WebhookKindV1:
+		return true
+	case WebhookKindV1A:
 		return true
 	default:
 		return false
@@ -934,6 +1093,213 @@ type UserOrigin string
 // UserStatus Where the user stands. Only an `active` user has a session.
 type UserStatus string
 
+// Webhook defines model for Webhook.
+type Webhook struct {
+	ID          string `json:"id"`
+	URL         string `json:"url"`
+	Description string `json:"description"`
+
+	// Events Which are sent. All, those to come included, if there are none.
+	Events []WebhookEventType `json:"events"`
+
+	// Kind How events are signed: `v1` by HMAC-SHA256 with a shared secret, `v1a` by Ed25519 with a key whose public half is enough to verify.
+	Kind WebhookKind `json:"kind"`
+
+	// PublicKey What signatures of kind `v1a` verify with; `whpk_` and base64.
+	PublicKey *string `json:"public_key"`
+
+	// PreviousSecretUntil Until when the secret before this one signs as well.
+	PreviousSecretUntil *time.Time `json:"previous_secret_until"`
+	Enabled             bool       `json:"enabled"`
+
+	// DisabledBecause `admin`: somebody has. `gone`: it has answered with 410. `failing`: nothing but failures for five days.
+	DisabledBecause *string `json:"disabled_because"`
+
+	// FailingSince The first failure after the last success.
+	FailingSince *time.Time `json:"failing_since"`
+	CreatedAt    time.Time  `json:"created_at"`
+	UpdatedAt    time.Time  `json:"updated_at"`
+}
+
+// WebhookChange defines model for WebhookChange.
+type WebhookChange struct {
+	Description *string             `json:"description,omitempty" validate:"omitempty,max=200"`
+	Enabled     *bool               `json:"enabled,omitempty"`
+	Events      *[]WebhookEventType `json:"events,omitempty"`
+	URL         *string             `json:"url,omitempty" validate:"omitempty,max=2048"`
+}
+
+// WebhookCreate defines model for WebhookCreate.
+type WebhookCreate struct {
+	Description string `json:"description,omitempty" validate:"omitempty,max=200"`
+
+	// Enabled It is if nothing is said.
+	Enabled *bool `json:"enabled,omitempty"`
+
+	// Events Which are sent. All, those to come included, if there are none.
+	Events []WebhookEventType `json:"events,omitempty"`
+
+	// Kind `v1` if nothing is said.
+	Kind WebhookKind `json:"kind,omitempty" validate:"omitempty,oneof=v1 v1a"`
+
+	// Secret Of one's own: `whsec_` and base64 of 24 to 64 bytes for `v1`, `whsk_` and base64 of an Ed25519 key for `v1a`.
+	Secret string `json:"secret,omitempty" validate:"omitempty,max=128"`
+
+	// URL https, without credentials and fragment, at port 443 or one from 1024 on. Where its name leads is judged with every request: private and local addresses get nothing.
+	URL string `json:"url" validate:"required,max=2048"`
+}
+
+// WebhookDeletedUser defines model for WebhookDeletedUser.
+type WebhookDeletedUser struct {
+	ID         string `json:"id"`
+	ExternalID string `json:"external_id"`
+	Version    int64  `json:"version"`
+}
+
+// WebhookDelivery defines model for WebhookDelivery.
+type WebhookDelivery struct {
+	ID        string `json:"id"`
+	WebhookID string `json:"webhook_id"`
+
+	// EventID What the header `webhook-id` says.
+	EventID string `json:"event_id"`
+
+	// Type Of the event.
+	Type string `json:"type"`
+
+	// UserID Null for a test.
+	UserID *string               `json:"user_id"`
+	Status WebhookDeliveryStatus `json:"status"`
+
+	// Attempts Since it was made, or replayed.
+	Attempts int `json:"attempts"`
+
+	// NextAttemptAt Of what is `pending`.
+	NextAttemptAt *time.Time `json:"next_attempt_at"`
+	LastAttemptAt *time.Time `json:"last_attempt_at"`
+
+	// LastStatus Of HTTP. Null where nothing was answered.
+	LastStatus *int       `json:"last_status"`
+	LastError  *string    `json:"last_error"`
+	CreatedAt  time.Time  `json:"created_at"`
+	SettledAt  *time.Time `json:"settled_at"`
+}
+
+// WebhookDeliveryList defines model for WebhookDeliveryList.
+type WebhookDeliveryList struct {
+	Deliveries []WebhookDelivery `json:"deliveries"`
+
+	// NextPageToken Leads to the next page. Null on the last.
+	NextPageToken *string `json:"next_page_token"`
+}
+
+// WebhookDeliveryStatus defines model for WebhookDeliveryStatus.
+type WebhookDeliveryStatus string
+
+// WebhookDisabledBecause defines model for WebhookDisabledBecause.
+type WebhookDisabledBecause string
+
+// WebhookEventType defines model for WebhookEventType.
+type WebhookEventType string
+
+// WebhookFailure Why an attempt has failed: `redirect`, `refused` (any other 4xx), `gone` (410),
+// `throttled` (429), `server_error`, `unreachable`, `address_refused` (nothing is
+// sent to where it leads), `tls`, `timeout`, `broken` (the connection ended, or
+// spoke no HTTP), `secret_unreadable` (sealed under a key that is no longer
+// there), `endpoint_disabled` (nothing was sent).
+type WebhookFailure string
+
+// WebhookKind How events are signed: `v1` by HMAC-SHA256 with a shared secret, `v1a` by Ed25519 with a key whose public half is enough to verify.
+type WebhookKind string
+
+// WebhookList defines model for WebhookList.
+type WebhookList struct {
+	Webhooks []Webhook `json:"webhooks"`
+}
+
+// WebhookReplay defines model for WebhookReplay.
+type WebhookReplay struct {
+	Since time.Time `json:"since" validate:"required"`
+}
+
+// WebhookReplayed defines model for WebhookReplayed.
+type WebhookReplayed struct {
+	// Deliveries How many will be sent.
+	Deliveries int `json:"deliveries"`
+}
+
+// WebhookRotation defines model for WebhookRotation.
+type WebhookRotation struct {
+	// OverlapSeconds For how long the secret before signs as well. A day if nothing is said.
+	OverlapSeconds *int `json:"overlap_seconds,omitempty"`
+
+	// Secret Of one's own, as for a new webhook.
+	Secret string `json:"secret,omitempty" validate:"omitempty,max=128"`
+}
+
+// WebhookTestData defines model for WebhookTestData.
+type WebhookTestData struct {
+	WebhookID string `json:"webhook_id"`
+}
+
+// WebhookTestEvent defines model for WebhookTestEvent.
+type WebhookTestEvent struct {
+	Type      string          `json:"type"`
+	Timestamp time.Time       `json:"timestamp"`
+	Data      WebhookTestData `json:"data"`
+}
+
+// WebhookUser The user as they were then.
+type WebhookUser struct {
+	ID string `json:"id"`
+
+	// ExternalID The user's key as Beyond Identity stores it for us.
+	ExternalID string `json:"external_id"`
+
+	// InternalID Beyond Identity's own key. Null until it has the user.
+	InternalID  *string `json:"internal_id"`
+	Email       string  `json:"email"`
+	DisplayName string  `json:"display_name"`
+	Locale      string  `json:"locale"`
+
+	// Status Where the user stands. Only an `active` user has a session.
+	Status UserStatus `json:"status"`
+
+	// LastError Why Beyond Identity does not have the user, as the class of its last error.
+	LastError *string `json:"last_error"`
+
+	// Version Events may come in any order. The one with the highest version is the latest.
+	Version   int64     `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+// WebhookUserDeletedEvent defines model for WebhookUserDeletedEvent.
+type WebhookUserDeletedEvent struct {
+	Type      WebhookEventType   `json:"type"`
+	Timestamp time.Time          `json:"timestamp"`
+	Data      WebhookDeletedUser `json:"data"`
+}
+
+// WebhookUserEvent defines model for WebhookUserEvent.
+type WebhookUserEvent struct {
+	Type WebhookEventType `json:"type"`
+
+	// Timestamp When it happened, not when it was sent.
+	Timestamp time.Time `json:"timestamp"`
+
+	// Data The user as they were then.
+	Data WebhookUser `json:"data"`
+}
+
+// WebhookWithSecret defines model for WebhookWithSecret.
+type WebhookWithSecret struct {
+	Webhook Webhook `json:"webhook"`
+
+	// Secret Shown once. Null for `v1a`, where the receiver needs `public_key` only.
+	Secret *string `json:"secret"`
+}
+
 // IfMatch defines model for IfMatch.
 type IfMatch = string
 
@@ -1063,6 +1429,18 @@ type UnsupportedMediaType = Problem
 // at a flow's return target.
 type UserNotFound = Problem
 
+// WebhookDeliveryNotFound An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type WebhookDeliveryNotFound = Problem
+
+// WebhookNotFound An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type WebhookNotFound = Problem
+
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	// UserID Whom it is about.
@@ -1167,6 +1545,18 @@ type SuspendUserParams struct {
 	IfMatch IfMatch `json:"If-Match"`
 }
 
+// ListWebhookDeliveriesParams defines parameters for ListWebhookDeliveries.
+type ListWebhookDeliveriesParams struct {
+	// Status How far they have come.
+	Status WebhookDeliveryStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Limit How many at most.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The `next_page_token` of the page before. It is good for the same list with the same filters.
+	PageToken string `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
 // FinishLoginParams defines parameters for FinishLogin.
 type FinishLoginParams struct {
 	// Code The authorization code (RFC 6749 §4.1.2).
@@ -1259,6 +1649,126 @@ type GetSignupParams struct {
 	IfNoneMatch string `json:"If-None-Match,omitempty"`
 }
 
+// OnPorticoTestParams defines parameters for OnPorticoTest.
+type OnPorticoTestParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserActivatedParams defines parameters for OnUserActivated.
+type OnUserActivatedParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserConflictParams defines parameters for OnUserConflict.
+type OnUserConflictParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserCreatedParams defines parameters for OnUserCreated.
+type OnUserCreatedParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserDeletedParams defines parameters for OnUserDeleted.
+type OnUserDeletedParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserFailedParams defines parameters for OnUserFailed.
+type OnUserFailedParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserInvitedParams defines parameters for OnUserInvited.
+type OnUserInvitedParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserRestoredParams defines parameters for OnUserRestored.
+type OnUserRestoredParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserSuspendedParams defines parameters for OnUserSuspended.
+type OnUserSuspendedParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
+// OnUserUpdatedParams defines parameters for OnUserUpdated.
+type OnUserUpdatedParams struct {
+	// WebhookID The event's. It stays the same however often it is sent: what was seen is to be ignored.
+	WebhookID string `json:"webhook-id"`
+
+	// WebhookTimestamp When it was sent, in Unix seconds.
+	WebhookTimestamp string `json:"webhook-timestamp"`
+
+	// WebhookSignature One or more signatures, separated by spaces.
+	WebhookSignature string `json:"webhook-signature"`
+}
+
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = AdminUserCreate
 
@@ -1267,6 +1777,18 @@ type UpdateUserJSONRequestBody = AdminUserChange
 
 // ResolveUserJSONRequestBody defines body for ResolveUser for application/json ContentType.
 type ResolveUserJSONRequestBody = AdminResolution
+
+// CreateWebhookJSONRequestBody defines body for CreateWebhook for application/json ContentType.
+type CreateWebhookJSONRequestBody = WebhookCreate
+
+// UpdateWebhookJSONRequestBody defines body for UpdateWebhook for application/json ContentType.
+type UpdateWebhookJSONRequestBody = WebhookChange
+
+// ReplayWebhookJSONRequestBody defines body for ReplayWebhook for application/json ContentType.
+type ReplayWebhookJSONRequestBody = WebhookReplay
+
+// RotateWebhookSecretJSONRequestBody defines body for RotateWebhookSecret for application/json ContentType.
+type RotateWebhookSecretJSONRequestBody = WebhookRotation
 
 // LogOutByProviderFormdataRequestBody defines body for LogOutByProvider for application/x-www-form-urlencoded ContentType.
 type LogOutByProviderFormdataRequestBody = LogoutNotice
@@ -1291,3 +1813,33 @@ type RedeemCodeJSONRequestBody = CodeRequest
 
 // SignUpJSONRequestBody defines body for SignUp for application/json ContentType.
 type SignUpJSONRequestBody = SignupRequest
+
+// OnPorticoTestJSONRequestBody defines body for OnPorticoTest for application/json ContentType.
+type OnPorticoTestJSONRequestBody = WebhookTestEvent
+
+// OnUserActivatedJSONRequestBody defines body for OnUserActivated for application/json ContentType.
+type OnUserActivatedJSONRequestBody = WebhookUserEvent
+
+// OnUserConflictJSONRequestBody defines body for OnUserConflict for application/json ContentType.
+type OnUserConflictJSONRequestBody = WebhookUserEvent
+
+// OnUserCreatedJSONRequestBody defines body for OnUserCreated for application/json ContentType.
+type OnUserCreatedJSONRequestBody = WebhookUserEvent
+
+// OnUserDeletedJSONRequestBody defines body for OnUserDeleted for application/json ContentType.
+type OnUserDeletedJSONRequestBody = WebhookUserDeletedEvent
+
+// OnUserFailedJSONRequestBody defines body for OnUserFailed for application/json ContentType.
+type OnUserFailedJSONRequestBody = WebhookUserEvent
+
+// OnUserInvitedJSONRequestBody defines body for OnUserInvited for application/json ContentType.
+type OnUserInvitedJSONRequestBody = WebhookUserEvent
+
+// OnUserRestoredJSONRequestBody defines body for OnUserRestored for application/json ContentType.
+type OnUserRestoredJSONRequestBody = WebhookUserEvent
+
+// OnUserSuspendedJSONRequestBody defines body for OnUserSuspended for application/json ContentType.
+type OnUserSuspendedJSONRequestBody = WebhookUserEvent
+
+// OnUserUpdatedJSONRequestBody defines body for OnUserUpdated for application/json ContentType.
+type OnUserUpdatedJSONRequestBody = WebhookUserEvent

@@ -13,6 +13,8 @@
 //	remind         send a user's enrolment mail again for an administrator
 //	email_proof    mail a code to an address that a user wants
 //	letter         send a letter about an account
+//	webhook_event     make an event's deliveries, one for each endpoint
+//	webhook_delivery  send one; snoozes until it is delivered or given up
 //	reconcile      mend what the others have left; every 15 s, one replica
 //	housekeeping   remove what has expired; every ten minutes, one replica
 //

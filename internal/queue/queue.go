@@ -19,6 +19,7 @@ import (
 	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/webhook"
 )
 
 const (
@@ -62,6 +63,10 @@ type Handlers struct {
 	ProveEmail func(ctx context.Context, id account.EmailChangeID) (again time.Duration, err error)
 	// SendLetter sends a letter.
 	SendLetter func(ctx context.Context, id account.LetterID) (again time.Duration, err error)
+	// FanOut makes the deliveries of an event that endpoints are told of.
+	FanOut func(ctx context.Context, id webhook.EventID) error
+	// Deliver sends one of them.
+	Deliver func(ctx context.Context, id webhook.DeliveryID, endpoint webhook.EndpointID) (again time.Duration, err error)
 	// Reconcile mends what the others have left.
 	Reconcile func(ctx context.Context) error
 	// Compare does a part of the comparison of the directories and returns
@@ -155,6 +160,8 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	river.AddWorker(workers, &remindWorker{remind: handlers.Remind})
 	river.AddWorker(workers, &proofWorker{post: handlers.ProveEmail})
 	river.AddWorker(workers, &letterWorker{post: handlers.SendLetter})
+	river.AddWorker(workers, &webhookEventWorker{fanOut: handlers.FanOut})
+	river.AddWorker(workers, &webhookDeliveryWorker{deliver: handlers.Deliver})
 	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})
 	river.AddWorker(workers, &compareWorker{compare: handlers.Compare})
 	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})
@@ -164,12 +171,13 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 		Workers:      workers,
 		ErrorHandler: poison{log: q.config.Log},
 		Queues: map[string]river.QueueConfig{
-			signupQueue: {MaxWorkers: q.config.Workers},
-			resendQueue: {MaxWorkers: resendWorkers},
-			mailQueue:   {MaxWorkers: mailWorkers},
-			upkeepQueue: {MaxWorkers: upkeepWorkers},
-			changeQueue: {MaxWorkers: changeWorkers},
-			importQueue: {MaxWorkers: importWorkers},
+			signupQueue:  {MaxWorkers: q.config.Workers},
+			resendQueue:  {MaxWorkers: resendWorkers},
+			mailQueue:    {MaxWorkers: mailWorkers},
+			upkeepQueue:  {MaxWorkers: upkeepWorkers},
+			changeQueue:  {MaxWorkers: changeWorkers},
+			importQueue:  {MaxWorkers: importWorkers},
+			webhookQueue: {MaxWorkers: webhookWorkers},
 		},
 		FetchCooldown:               fetchCooldown,
 		JobTimeout:                  jobLimit,

@@ -93,7 +93,7 @@ func (s *Store) note(tx *gorm.DB, noted ...audit.Event) error {
 			return err
 		}
 	}
-	return nil
+	return s.tellNoted(tx, noted)
 }
 
 // WriteEvents writes events of what had no transaction.

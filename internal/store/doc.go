@@ -16,6 +16,8 @@
 //	rate_limits       buckets: a client's, an address's, a domain's and all's
 //	provider_gate     what all replicas know of the provider: one row
 //	audit_events      every change of a status, written with the change
+//	webhook_endpoints, webhook_events, webhook_deliveries
+//	                  where events go, what is told, and how far it has come
 //
 // A method is one use case and, where it writes more than one thing, one
 // transaction. Invariants are named constraints of the schema; their

@@ -92,6 +92,7 @@ func rows() map[string]any {
 		"reconciliation_suspects": suspectRow{}, "reconciliation_findings": findingRow{},
 		"imports": importRow{}, "import_rows": importedRow{},
 		"email_changes": emailChangeRow{}, "letters": letterRow{},
+		"webhook_endpoints": webhookEndpointRow{}, "webhook_events": webhookEventRow{}, "webhook_deliveries": webhookDeliveryRow{},
 	}
 }
 

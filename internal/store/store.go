@@ -29,6 +29,7 @@ type Jobs interface {
 	EnqueueRemind(ctx context.Context, tx *sql.Tx, id directory.UserID) error
 	EnqueueEmailProof(ctx context.Context, tx *sql.Tx, id account.EmailChangeID) error
 	EnqueueLetter(ctx context.Context, tx *sql.Tx, id account.LetterID) error
+	WebhookJobs
 }
 
 // Store is the directory's rows behind the stores that the domain asks for:

@@ -48,7 +48,7 @@ func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error
 		for _, warning := range p.warnings {
 			findings = append(findings, finding{"settings", "warning", warning})
 		}
-		findings = append(findings, config.tryDatabase(ctx)...)
+		findings = append(findings, config.tryDatabase(ctx, p)...)
 		findings = append(findings, config.tryProvider(ctx, p)...)
 		findings = append(findings, config.tryAPI(ctx)...)
 		if p.challenge != nil {
@@ -71,7 +71,7 @@ func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error
 	return nil
 }
 
-func (c Config) tryDatabase(ctx context.Context) []finding {
+func (c Config) tryDatabase(ctx context.Context, p plan) []finding {
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	db, err := openDatabase(ctx, c)
@@ -91,7 +91,7 @@ func (c Config) tryDatabase(ctx context.Context) []finding {
 	if err != nil {
 		return findings
 	}
-	return append(findings, c.tryGate(ctx, db))
+	return append(findings, c.tryGate(ctx, db), c.tryWebhooks(ctx, db, p))
 }
 
 // tryGate says whether the replicas that run let calls to the provider pass.

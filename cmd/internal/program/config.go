@@ -87,6 +87,9 @@ type Config struct {
 	DeleteGrace    time.Duration `help:"How long after a user has closed their account it is deleted for good. Until then an operator can restore it." default:"72h" group:"account"`
 	AuditRetention time.Duration `help:"How long events of the audit are kept: a day at least, 0 for ever. What was shortened counts a day later." default:"8760h" group:"misc"`
 
+	WebhookAllowPrivate bool          `help:"Send webhooks into networks that are not the internet as well, and there over plain http too. Never to link-local addresses and clouds' metadata services." group:"webhooks"`
+	WebhookRetention    time.Duration `help:"How long events and their deliveries are kept." default:"720h" group:"webhooks"`
+
 	AllowInsecureLocalhost bool   `help:"Permit http for localhost: cookies then lack Secure and their prefix. For trials only." group:"misc"`
 	LogLevel               string `help:"debug, info, warn or error." default:"info" group:"misc"`
 }
@@ -116,7 +119,7 @@ func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
 		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkBeyond, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
-		c.checkAccounts, c.checkAudit, c.checkReconcile,
+		c.checkAccounts, c.checkAudit, c.checkReconcile, c.checkWebhooks,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

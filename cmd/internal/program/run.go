@@ -102,6 +102,7 @@ func groups() []kong.Group {
 		{Key: "signup", Title: "Who may sign up"},
 		{Key: "mail", Title: "Mails of our own"},
 		{Key: "beyond", Title: "Beyond Identity's management API"},
+		{Key: "webhooks", Title: "Webhooks"},
 		{Key: "oidc", Title: "OpenID Connect"},
 		{Key: "session", Title: "Sessions"},
 		{Key: "account", Title: "Accounts"},

@@ -37,7 +37,7 @@ type userJSON struct {
 
 func shownUser(u directory.User) userJSON {
 	shown := userJSON{
-		ID: u.ID, ExternalID: u.ExternalID, InternalID: orNull(string(u.InternalID)), Email: u.Email.String(),
+		ID: u.ID, ExternalID: u.ExternalID, InternalID: orNull(u.InternalID), Email: u.Email.String(),
 		DisplayName: u.DisplayName, Status: u.Status, Sync: u.Synced(), SyncError: orNull(u.SyncClass),
 		LastError: orNull(u.LastClass), Origin: u.Origin, Locale: u.Locale, Version: u.Version,
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
@@ -46,13 +46,6 @@ func shownUser(u directory.User) userJSON {
 		shown.DeleteAfter = &u.DeleteAfter
 	}
 	return shown
-}
-
-func orNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
 }
 
 // queryFlags say which users.

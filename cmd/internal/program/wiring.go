@@ -21,6 +21,8 @@ import (
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
 	"github.com/portico-id/portico/internal/store"
+	"github.com/portico-id/portico/internal/webhook"
+	"github.com/portico-id/portico/internal/webhook/sender"
 )
 
 const (
@@ -63,6 +65,10 @@ type parts struct {
 	every     time.Duration // between two comparisons of the directories
 	retention time.Duration // of events of the audit; 0 for ever
 
+	webhooks         *webhook.Service
+	sender           *sender.Sender
+	webhookRetention time.Duration
+
 	plan plan
 	log  *slog.Logger
 }
@@ -100,14 +106,18 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	signups := newSignups(config, p, stored, limiter)
 	accounts := newAccounts(config, p, stored, limiter, log)
 	recorder := &audit.Recorder{Store: stored, Now: time.Now, Log: log}
+	send := newSender(config)
+	webhooks := newWebhooks(config, stored, send, p.secrets.keys, log)
 	served, err := newAPI(config, p, stored, limiter, api.Config{
-		Signups: signups, Accounts: accounts, Login: rp, Sessions: sessions, Audit: recorder, Log: log,
+		Signups: signups, Accounts: accounts, Login: rp, Sessions: sessions, Audit: recorder, Webhooks: webhooks,
+		Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	carry := newProvision(config, p, stored, q, beyond, log)
 	return &parts{
+		sender: send, webhooks: webhooks, webhookRetention: config.WebhookRetention,
 		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond, audit: recorder,
 		carry: carry, reconcile: newReconcile(stored, q, beyond, carry.Gate, log), every: config.compareEvery(), plan: p, retention: config.AuditRetention,
 		log: log,
@@ -117,6 +127,7 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 // close closes connections that are not in use.
 func (p *parts) close() {
 	p.beyond.CloseIdle()
+	p.sender.CloseIdle()
 	if p.plan.challenge != nil {
 		p.plan.challenge.CloseIdle()
 	}
@@ -251,6 +262,8 @@ func (p *parts) handlers() queue.Handlers {
 		CarrySignup: parking(p.carry.Carry),
 		Resend:      parking(p.carry.Resend),
 		Notify:      parking(p.carry.Notify),
+		FanOut:      p.webhooks.FanOut,
+		Deliver:     p.webhooks.Deliver,
 		CarryChange: parking(p.carry.CarryChange),
 		CarryUser:   parking(p.carry.CarryUser),
 		Remind: func(ctx context.Context, id directory.UserID, wished time.Time) (time.Duration, error) {
@@ -309,7 +322,7 @@ func (p *parts) housekeep(ctx context.Context) error {
 			return err
 		}
 		if max(purged, buckets, imported) < purgeAtOnce {
-			return p.retainAudit(ctx)
+			return errors.Join(p.retainAudit(ctx), p.keepWebhooks(ctx, now))
 		}
 	}
 }
