@@ -50,7 +50,8 @@ func TestNoWayThroughChangesLosesOneOrUndoesANewer(t *testing.T) {
 		w := newWorld(t, storetest.Open(t, databaseURL), true)
 		walks := 0
 		rapid.Check(t, func(rt *rapid.T) {
-			if walks++; walks <= mostWalks(w.db.Dialect()) {
+			walks++
+			if walks <= mostWalks(w.db.Dialect()) {
 				walkChanges(t, rt, w)
 			}
 		})

@@ -149,6 +149,10 @@ func TestAnEmptyNameAndAnAddressAreCarriedTogether(t *testing.T) {
 
 func TestAChangeGoesAsItsAnswerSays(t *testing.T) {
 	t.Parallel()
+	limit := simulator.Effect{Status: 429, Headers: map[string]string{"Retry-After": "20"}}
+	happened := simulator.Effect{Status: 500, Commit: simulator.CommitBefore}
+	lost := simulator.Effect{Drop: true, Commit: simulator.CommitBefore}
+	nonsense := simulator.Effect{Status: 200, Body: []byte(`{}`), Commit: simulator.CommitBefore}
 	failed := func(class string) synced { return synced{sync: directory.SyncFailed, class: class} }
 	for name, test := range map[string]struct {
 		on     simulator.Match
@@ -162,13 +166,13 @@ func TestAChangeGoesAsItsAnswerSays(t *testing.T) {
 		"refused data is for an operator":           {onUpdate, simulator.Effect{Status: 422}, failed("rejected"), "Anna", "update", 0},
 		"another's address is for an operator":      {onUpdate, simulator.Effect{Status: 409}, failed("conflict"), "Anna", "update", 0},
 		"a refused token is waited out":             {onUpdate, simulator.Effect{Status: 401}, isSynced, "Berta", "update update", time.Second},
-		"a limit is waited out as long as it says":  {onUpdate, simulator.Effect{Status: 429, Headers: map[string]string{"Retry-After": "20"}}, isSynced, "Berta", "update update", 20 * time.Second},
+		"a limit is waited out as long as it says":  {onUpdate, limit, isSynced, "Berta", "update update", 20 * time.Second},
 		"a foreign page is waited out":              {onUpdate, simulator.Effect{Status: 405}, isSynced, "Berta", "update update", time.Second},
 		"an error that did nothing is looked after": {onUpdate, simulator.Effect{Status: 503}, isSynced, "Berta", "update get update", quarantine},
 		"a reset that did nothing is looked after":  {onUpdate, simulator.Effect{Drop: true}, isSynced, "Berta", "update get update", quarantine},
-		"an error that happened is looked after":    {onUpdate, simulator.Effect{Status: 500, Commit: simulator.CommitBefore}, isSynced, "Berta", "update get", quarantine},
-		"a reset that happened is looked after":     {onUpdate, simulator.Effect{Drop: true, Commit: simulator.CommitBefore}, isSynced, "Berta", "update get", quarantine},
-		"nonsense for an answer is looked after":    {onUpdate, simulator.Effect{Status: 200, Body: []byte(`{}`), Commit: simulator.CommitBefore}, isSynced, "Berta", "update get", quarantine},
+		"an error that happened is looked after":    {onUpdate, happened, isSynced, "Berta", "update get", quarantine},
+		"a reset that happened is looked after":     {onUpdate, lost, isSynced, "Berta", "update get", quarantine},
+		"nonsense for an answer is looked after":    {onUpdate, nonsense, isSynced, "Berta", "update get", quarantine},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -161,17 +161,27 @@ func (s *Service) resolve(ctx context.Context, subject Subject, first bool, conf
 	}
 	found, err := s.find(ctx, subject.User.ExternalID)
 	s.done(ctx, permit, err)
-	switch class := beyondidentity.ClassOf(err); {
-	case class == "" && first && !subject.Adopt:
-		return s.refuse(ctx, refused, directory.Conflict, classAlreadyThere, conflict)
-	case class == "" && first:
-		return s.adopt(ctx, subject, found)
-	case class == "":
-		return s.invite(ctx, subject, found)
-	case class == beyondidentity.NotFound, class == beyondidentity.Rejected, class == beyondidentity.Duplicate:
+	switch beyondidentity.ClassOf(err) {
+	case "":
+		return s.resolved(ctx, subject, refused, first, found, conflict)
+	case beyondidentity.NotFound, beyondidentity.Rejected, beyondidentity.Duplicate:
 		return s.refuse(ctx, refused, directory.Conflict, beyondidentity.Conflict, conflict)
 	default:
 		return s.postpone(ctx, subject, Postponement{Attempt: refused.Attempt}, backoff(subject.Attempt), err)
+	}
+}
+
+// resolved invites whom the conflict was about, or says whose they are.
+func (s *Service) resolved(
+	ctx context.Context, subject, refused Subject, first bool, found beyondidentity.User, conflict error,
+) (time.Duration, error) {
+	switch {
+	case !first:
+		return s.invite(ctx, subject, found)
+	case subject.Adopt:
+		return s.adopt(ctx, subject, found)
+	default:
+		return s.refuse(ctx, refused, directory.Conflict, classAlreadyThere, conflict)
 	}
 }
 

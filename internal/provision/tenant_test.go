@@ -19,7 +19,8 @@ import (
 	"github.com/portico-id/portico/internal/directory"
 )
 
-// clock is a time that stands until it is advanced.
+// clock is a time that stands until it is advanced, to the microsecond, as the
+// database has it: a quarantine ends when it is over, and no moment before.
 type clock struct {
 	mu sync.Mutex
 	at time.Time
@@ -34,7 +35,7 @@ func (c *clock) now() time.Time {
 func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.at = c.at.Add(d)
+	c.at = c.at.Add(d + time.Microsecond - 1).Truncate(time.Microsecond)
 }
 
 // call is one that arrived at the provider.
@@ -148,7 +149,8 @@ func (tn *tenant) createLate(by time.Duration) { tn.beLate("create", by) }
 func (tn *tenant) beLate(op string, by time.Duration) {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
-	if delete(tn.lateBy, op); by > 0 {
+	delete(tn.lateBy, op)
+	if by > 0 {
 		tn.lateBy[op] = by
 	}
 }

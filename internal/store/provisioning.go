@@ -200,13 +200,8 @@ func (s *Store) move(
 		if moved = updated.RowsAffected == 1; updated.Error != nil || !moved || t.from == t.to {
 			return updated.Error
 		}
-		if err := s.record(tx, t); err != nil {
+		if err := s.moved(tx, t, change["internal_id"] != nil && after.Sync == string(directory.SyncPending)); err != nil {
 			return err
-		}
-		if change["internal_id"] != nil && after.Sync == string(directory.SyncPending) {
-			if err := s.enqueueChange(tx, subject.User.ID); err != nil {
-				return err
-			}
 		}
 		if failpoint.Enabled && t.point != "" {
 			failpoint.Here(t.point + ".before_commit")
@@ -217,6 +212,15 @@ func (s *Store) move(
 		failpoint.Here(t.point + ".after_commit")
 	}
 	return moved && err == nil, err
+}
+
+// moved writes the audit's line, and the job that carries what has changed
+// meanwhile, if something has.
+func (s *Store) moved(tx *gorm.DB, t transition, pending bool) error {
+	if err := s.record(tx, t); err != nil || !pending {
+		return err
+	}
+	return s.enqueueChange(tx, directory.UserID(t.user))
 }
 
 // Settle records that nothing is left to do for the sign-up.
