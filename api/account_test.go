@@ -195,6 +195,7 @@ func TestAUserChangesTheirName(t *testing.T) {
 func TestASVS_8_2_3_ASVS_15_3_3_OnlyANameCanBeChanged(t *testing.T) {
 	t.Parallel()
 	w, b := signedInBrowser(t, options{})
+	w.clock.stop()
 	before := b.get("/me").body
 	for _, test := range []struct {
 		name, body, code, pointer, field string

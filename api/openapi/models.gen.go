@@ -642,7 +642,7 @@ type AccountClosed struct {
 
 // AccountExport The rows that are held about a user. Their fields are those of the
 // database, which a version may add to: texts, whole numbers, truth
-// values, times, and null.
+// values and times. A field that holds nothing is not there.
 type AccountExport struct {
 	ExportedAt time.Time              `json:"exported_at"`
 	User       map[string]interface{} `json:"user"`

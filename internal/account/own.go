@@ -25,7 +25,8 @@ func (s *Service) Export(ctx context.Context, user directory.UserID) (Export, er
 }
 
 // Held is a row that is held about a user, by the names of its columns. Values
-// are texts, whole numbers, truth values, times and nil.
+// are texts, whole numbers, truth values and times; a column that holds nothing
+// is not there.
 type Held map[string]any
 
 // Export is everything that is held about a user. What is no use to them is not

@@ -78,7 +78,9 @@ func withoutStaff(event account.Held) {
 	actor, _ := event["actor"].(string)
 	kind, _, named := strings.Cut(actor, ":")
 	if named && (kind == "admin" || kind == "operator") {
-		event["actor"], event["address"], event["request_id"] = kind, nil, nil
+		event["actor"] = kind
+		delete(event, "address")
+		delete(event, "request_id")
 	}
 }
 
@@ -95,7 +97,8 @@ func tell[R schema.Tabler](query *gorm.DB) ([]account.Held, error) {
 	return told, nil
 }
 
-// heldOf is a row by the names of those of its columns that are exported.
+// heldOf is a row by the names of those of its columns that are exported and
+// hold something.
 func heldOf(row schema.Tabler) account.Held {
 	held := make(account.Held)
 	all := make(map[string]any)
@@ -104,12 +107,14 @@ func heldOf(row schema.Tabler) account.Held {
 		all[column] = plain(value)
 	}
 	for _, column := range exported[row.TableName()] {
-		held[column] = all[column]
+		if value := all[column]; value != nil {
+			held[column] = value
+		}
 	}
 	return held
 }
 
-// plain is a column's value: a pointer's is what it points to, or nil.
+// plain is a column's value: a pointer's is what it points to, or nil for NULL.
 func plain(value reflect.Value) any {
 	if value.Kind() == reflect.Pointer {
 		if value.IsNil() {
