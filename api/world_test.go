@@ -186,7 +186,6 @@ func newWorld(t *testing.T, o options) *world {
 		AdminTokens:     w.tokens.Load,
 		Pages:           w.keys,
 		Events:          w.store,
-		Accounts:        w.accounts(),
 		Now:             w.flows.now, Log: log,
 	}
 	if !o.limits.Off() {
