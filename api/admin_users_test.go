@@ -137,7 +137,7 @@ func TestAnAdministratorLooksAfterAUser(t *testing.T) {
 			a := root.in(t)
 			deleting := a.do(http.MethodDelete, path, "", header{"If-Match", a.tag(path)}).is(http.StatusAccepted)
 			at, err := time.Parse(time.RFC3339, deleting.json("delete_after"))
-			if err != nil || deleting.json("status") != "deleting" || time.Until(at) < deletionGrace-time.Hour || time.Until(at) > deletionGrace {
+			if err != nil || deleting.json("status") != "deleting" || time.Until(at) < deleteGrace-time.Hour || time.Until(at) > deleteGrace {
 				t.Errorf("%v: they are %s", err, deleting.body)
 			}
 			a.do(http.MethodPatch, path, `{"display_name":"x"}`, header{"If-Match", deleting.header.Get("ETag")}).is(http.StatusConflict, "status_conflict")

@@ -8,18 +8,18 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portico-id/portico/api/apitest"
 	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/admintoken"
 )
 
-const deletionGrace = 30 * 24 * time.Hour
-
-// accounts changes users of the world's directory.
-func (w *world) accounts() *account.Service {
-	return &account.Service{Store: w.store, Grace: deletionGrace, Now: w.clock.now}
+// accountsHere is what changes users, over the replica's own connections.
+func (w *world) accountsHere() *account.Service {
+	all := w.accounts
+	return &account.Service{
+		Store: w.store, Policy: all.Policy, Grace: all.Grace, Limits: all.Limits, Mailer: all.Mailer, Now: all.Now, Log: all.Log,
+	}
 }
 
 // admit makes tokens for the names, each with the scopes that follow it, and

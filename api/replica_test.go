@@ -55,7 +55,7 @@ func (w *world) replica() *world {
 		w.t.Fatal(err)
 	}
 	r.config.Sessions, r.config.Login = r.sessions, rp
-	r.config.Accounts, r.config.Events = r.accounts(), r.store
+	r.config.Accounts, r.config.Events = r.accountsHere(), r.store
 	served, err := api.New(r.config)
 	if err != nil {
 		w.t.Fatal(err)

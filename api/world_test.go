@@ -187,7 +187,6 @@ func newWorld(t *testing.T, o options) *world {
 		AdminTokens:     w.tokens.Load,
 		Pages:           w.keys,
 		Events:          w.store,
-		Accounts:        w.ownAccounts(o, log),
 		Audit:           w.recorder(log),
 		Webhooks:        w.webhooks(t, log),
 		Now:             w.flows.now, Log: log,
