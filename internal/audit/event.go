@@ -67,6 +67,18 @@ type Target struct{ Kind, ID string }
 // among them, secrets never.
 type Values map[string]any
 
+// Changed returns those of the values that a change is about, and what it makes
+// of them.
+func Changed(was Values, change map[string]any) (before, after Values) {
+	before, after = make(Values), make(Values)
+	for name, value := range was {
+		if is, changed := change[name]; changed {
+			before[name], after[name] = value, is
+		}
+	}
+	return before, after
+}
+
 // Event is something that was done or tried.
 type Event struct {
 	ID      string    // a UUIDv7; empty until it is kept

@@ -47,14 +47,8 @@ func (s *Store) recordValues(tx *gorm.DB, user userRow, action string, at time.T
 // shownValues are what a change makes of what is shown of a user, by the names
 // of the contract, and what that was before.
 func shownValues(user userRow, change map[string]any) (before, after audit.Values) {
-	before, after = make(audit.Values), make(audit.Values)
-	for name, was := range map[string]any{
+	return audit.Changed(audit.Values{
 		"email": user.Email, "display_name": user.DisplayName, "locale": user.Locale, "internal_id": user.InternalID,
 		"delete_after": user.DeleteAfter, "adopt_internal_id": user.AdoptInternalID,
-	} {
-		if is, changed := change[name]; changed {
-			before[name], after[name] = was, is
-		}
-	}
-	return before, after
+	}, change)
 }
