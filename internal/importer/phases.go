@@ -146,16 +146,19 @@ func (s *Service) Look(ctx context.Context, id ID) (Provisioning, error) {
 	return s.Store.Provisioning(ctx, id)
 }
 
-// look is how often Await looks.
-const look = time.Second
+// Await looks every second, or less often where looking takes long: it shall
+// not cost a tenth of what it waits for.
+const (
+	look     = time.Second
+	lookCost = 10
+)
 
 // Await waits until the provider has, or has refused, every user of the
 // import, which running replicas carry there. It tells how far they are, and
 // returns how it ended.
 func (s *Service) Await(ctx context.Context, id ID, tell func(Provisioning)) (Provisioning, error) {
-	tick := time.NewTicker(look)
-	defer tick.Stop()
 	for {
+		begun := s.Now()
 		p, err := s.Store.Provisioning(ctx, id)
 		if err != nil {
 			return p, err
@@ -165,7 +168,7 @@ func (s *Service) Await(ctx context.Context, id ID, tell func(Provisioning)) (Pr
 			return p, nil
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(max(look, lookCost*s.Now().Sub(begun))):
 		case <-ctx.Done():
 			return p, ctx.Err()
 		}
