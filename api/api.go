@@ -14,6 +14,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/admintoken"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/login"
 	"github.com/portico-id/portico/internal/nativeapp"
 	"github.com/portico-id/portico/internal/session"
@@ -32,10 +35,18 @@ type Config struct {
 	// WithoutProviderLogout turns POST /backchannel-logout off.
 	WithoutProviderLogout bool
 
+	// AdminTokens returns the tokens of administrators that are good now; nil
+	// for none.
+	AdminTokens func() *admintoken.Tokens
+	Pages       Sealer // of lists
+	Events      AuditLog
+
+	Accounts *account.Service
 	Signups  *signup.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service
-	Limits   Limits // nil for none
+	Limits   Limits  // nil for none
+	Audit    Auditor // nil for none
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -48,6 +59,7 @@ type API struct {
 	returns returnTargets
 	proxies proxies
 	echo    *echo.Echo
+	ops     *echo.Echo
 }
 
 // New returns the API. It returns an error when the configuration contradicts
@@ -71,18 +83,20 @@ func New(config Config) (*API, error) {
 	if _, ok := a.returns.resolve(config.DefaultReturnTo); !ok {
 		return nil, errors.New("the default return target is not at a configured origin")
 	}
-	a.echo = a.newEcho()
+	a.echo = a.newEcho(a.routes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
+	a.ops = a.newOpsEcho()
 	return a, nil
 }
 
-// newEcho registers every route behind its guard, and what surrounds them all.
-func (a *API) newEcho() *echo.Echo {
+// newEcho registers routes behind their guards, and what surrounds them all,
+// the outermost first.
+func (a *API) newEcho(routes []route, around ...echo.MiddlewareFunc) *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = a.answerError
 	e.IPExtractor = a.proxies.extractor()
 	e.Logger.SetOutput(discard{})
-	e.Use(chain(a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath))
-	for _, route := range a.routes() {
+	e.Use(chain(around...))
+	for _, route := range routes {
 		e.Add(route.method, echoPath(route.path), a.guarded(route))
 	}
 	return e
@@ -123,35 +137,51 @@ const answerLimit = 30 * time.Second
 func (a *API) guarded(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		call := &call{Context: c, w: c.Response(), r: c.Request()}
-		switch r.guard {
-		case anyone:
-			if err := a.origins.unsafe(call.r); err != nil {
-				return err
-			}
-		case signedIn, signedInRecently:
-			var err error
-			if call.caller, err = a.recognise(call.r); err != nil {
-				return err
-			}
-			note(c).userID = string(call.caller.user.ID)
-			if r.guard == signedInRecently {
-				if err := a.requireRecentLogin(call.caller); err != nil {
-					return err
-				}
-			}
-		case bySignedToken:
-			// The handler verifies the token before it does anything.
-		default:
-			return errors.New("the route has no guard")
+		err := a.admitted(call, r)
+		if err == nil {
+			err = handle(call, r)
 		}
-		if r.knows {
-			return r.handle(call)
+		if err != nil {
+			a.refused(call, r, err)
 		}
-		ctx, cancel := context.WithTimeout(call.r.Context(), answerLimit)
-		defer cancel()
-		call.r = call.r.WithContext(ctx)
-		return r.handle(call)
+		return err
 	}
+}
+
+// admitted lets the call pass the route's guard, or says why not.
+func (a *API) admitted(c *call, r route) error {
+	switch r.guard {
+	case anyone:
+		return a.origins.unsafe(c.r)
+	case signedIn, signedInRecently:
+		var err error
+		if c.caller, err = a.recognise(c.r); err != nil {
+			return err
+		}
+		note(c).userID = string(c.caller.user.ID)
+		if r.guard == signedInRecently {
+			return a.requireRecentLogin(c.caller)
+		}
+		return nil
+	case byAdminToken:
+		return a.admit(c, r.scope)
+	case bySignedToken:
+		return nil // the handler verifies the token before it does anything
+	default:
+		return errors.New("the route has no guard")
+	}
+}
+
+// handle runs the route's handler, under the origin of whatever is written on
+// the call's behalf.
+func handle(c *call, r route) error {
+	if r.knows {
+		return r.handle(c)
+	}
+	ctx, cancel := context.WithTimeout(audit.With(c.r.Context(), c.origin()), answerLimit)
+	defer cancel()
+	c.r = c.r.WithContext(ctx)
+	return r.handle(c)
 }
 
 // ServeHTTP serves one request.

@@ -182,11 +182,12 @@ func (a *API) finish(c *call, answer login.Answer) (opened session.Opened, err e
 	return opened, nil
 }
 
-// logFailure logs why a login failed: an operator looks for it even where the
+// logFailure logs and writes down why a login failed: an operator looks for it even where the
 // status is no server error.
 func (a *API) logFailure(c *call, err error) {
 	if err != nil {
 		a.logRefusal(c, asProblem(err))
+		a.loginFailed(c, err)
 	}
 }
 

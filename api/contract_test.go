@@ -14,6 +14,7 @@ import (
 	"github.com/portico-id/portico"
 	"github.com/portico-id/portico/api/apitest"
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/admintoken"
 )
 
 func TestContractAndCodeSayTheSame(t *testing.T) {
@@ -27,10 +28,16 @@ func TestContractAndCodeSayTheSame(t *testing.T) {
 	// answer holds.
 	t.Run("ASVS-2.1.1 ASVS-6.1.3 ASVS-8.1.1 ASVS-14.2.6 ASVS-15.3.1 of every operation, field and problem", func(t *testing.T) {
 		t.Parallel()
-		for _, difference := range differences(contract.Doc, (&API{}).routes(), kinds) {
+		for _, difference := range differences(contract.Doc, everyRoute(), kinds) {
 			t.Error(difference)
 		}
 	})
+}
+
+// everyRoute is what both listeners have.
+func everyRoute() []route {
+	a := &API{}
+	return slices.Concat(a.routes(), a.adminRoutes())
 }
 
 // differences says, in sentences, where the contract and the code part.
@@ -74,6 +81,9 @@ func (d *found) operations(doc *openapi3.T, routes []route) {
 		routed = append(routed, name)
 		if item := doc.Paths.Value(r.path); item != nil && item.GetOperation(r.method) != nil {
 			d.operation(name, item.GetOperation(r.method), r)
+			if forAdmins := r.guard == byAdminToken; forAdmins != (len(item.Servers) > 0) {
+				d.add("%s: one side has it on the operations listener", name)
+			}
 		}
 	}
 	same(d, "operations", declared, routed)
@@ -88,8 +98,11 @@ func (d *found) operation(name string, operation *openapi3.Operation, r route) {
 	if takesJSON != r.body {
 		d.add("%s: one side takes a body", name)
 	}
-	if (operation.Security != nil) != r.guard.needsSession() {
+	if (operation.Security != nil) != (r.guard.needsSession() || r.guard == byAdminToken) {
 		d.add("%s: one side asks for a session", name)
+	}
+	if scope := scopeOf(operation); scope != string(r.scope) {
+		d.add("%s: the contract asks for the scope %q, the code for %q", name, scope, r.scope)
 	}
 	var declared, answered []string
 	for status, response := range operation.Responses.Map() {
@@ -105,6 +118,18 @@ func (d *found) operation(name string, operation *openapi3.Operation, r route) {
 		}
 	}
 	same(d, name+": statuses", declared, answered)
+}
+
+// scopeOf is the scope that an operation asks of an administrator's token.
+func scopeOf(operation *openapi3.Operation) string {
+	if operation.Security == nil {
+		return ""
+	}
+	var scopes []string
+	for _, way := range *operation.Security {
+		scopes = append(scopes, way["adminToken"]...)
+	}
+	return strings.Join(scopes, " ")
 }
 
 func (d *found) response(name, status string, response *openapi3.Response, r route) {
@@ -165,20 +190,33 @@ func (d *found) problems(doc *openapi3.T, kinds map[code]kind) {
 // models has the Go type of every schema with fields.
 func models() map[string]reflect.Type {
 	return map[string]reflect.Type{
-		"SignupRequest":   reflect.TypeFor[openapi.SignupRequest](),
-		"SignupReceipt":   reflect.TypeFor[openapi.SignupReceipt](),
-		"LoginRequest":    reflect.TypeFor[openapi.LoginRequest](),
-		"LoginStarted":    reflect.TypeFor[openapi.LoginStarted](),
-		"CallbackRequest": reflect.TypeFor[openapi.CallbackRequest](),
-		"CodeRequest":     reflect.TypeFor[openapi.CodeRequest](),
-		"SessionList":     reflect.TypeFor[openapi.SessionList](),
-		"User":            reflect.TypeFor[openapi.User](),
-		"Session":         reflect.TypeFor[openapi.Session](),
-		"Me":              reflect.TypeFor[openapi.Me](),
-		"SignedIn":        reflect.TypeFor[openapi.SignedIn](),
-		"LoggedOut":       reflect.TypeFor[openapi.LoggedOut](),
-		"Problem":         reflect.TypeFor[openapi.Problem](),
-		"FieldError":      reflect.TypeFor[openapi.FieldError](),
+		"SignupRequest":     reflect.TypeFor[openapi.SignupRequest](),
+		"SignupReceipt":     reflect.TypeFor[openapi.SignupReceipt](),
+		"LoginRequest":      reflect.TypeFor[openapi.LoginRequest](),
+		"LoginStarted":      reflect.TypeFor[openapi.LoginStarted](),
+		"CallbackRequest":   reflect.TypeFor[openapi.CallbackRequest](),
+		"CodeRequest":       reflect.TypeFor[openapi.CodeRequest](),
+		"SessionList":       reflect.TypeFor[openapi.SessionList](),
+		"User":              reflect.TypeFor[openapi.User](),
+		"Session":           reflect.TypeFor[openapi.Session](),
+		"Me":                reflect.TypeFor[openapi.Me](),
+		"SignedIn":          reflect.TypeFor[openapi.SignedIn](),
+		"MeChange":          reflect.TypeFor[openapi.MeChange](),
+		"AccountClosed":     reflect.TypeFor[openapi.AccountClosed](),
+		"EmailRequest":      reflect.TypeFor[openapi.EmailRequest](),
+		"EmailRequested":    reflect.TypeFor[openapi.EmailRequested](),
+		"EmailConfirmation": reflect.TypeFor[openapi.EmailConfirmation](),
+		"AccountExport":     reflect.TypeFor[openapi.AccountExport](),
+		"LoggedOut":         reflect.TypeFor[openapi.LoggedOut](),
+		"Problem":           reflect.TypeFor[openapi.Problem](),
+		"FieldError":        reflect.TypeFor[openapi.FieldError](),
+		"AdminUser":         reflect.TypeFor[openapi.AdminUser](),
+		"AdminUserList":     reflect.TypeFor[openapi.AdminUserList](),
+		"AdminUserCreate":   reflect.TypeFor[openapi.AdminUserCreate](),
+		"AdminUserChange":   reflect.TypeFor[openapi.AdminUserChange](),
+		"AdminResolution":   reflect.TypeFor[openapi.AdminResolution](),
+		"AuditEvent":        reflect.TypeFor[openapi.AuditEvent](),
+		"AuditList":         reflect.TypeFor[openapi.AuditList](),
 	}
 }
 
@@ -293,7 +331,7 @@ func TestAContractThatDiffersIsNoticed(t *testing.T) {
 				t.Fatal(err)
 			}
 			test.mutate(doc)
-			all := differences(doc, (&API{}).routes(), kinds)
+			all := differences(doc, everyRoute(), kinds)
 			if !slices.ContainsFunc(all, func(s string) bool { return strings.Contains(s, test.says) }) {
 				t.Errorf("nothing says %q, but %q", test.says, all)
 			}
@@ -316,16 +354,38 @@ func TestABrokenExampleMakesTheContractInvalid(t *testing.T) {
 // decision, and changes this line too.
 func TestBBA14_ASVS_6_3_4_RoutesAreOnlyThese(t *testing.T) {
 	t.Parallel()
-	var routes []string
-	for _, r := range (&API{}).routes() {
-		routes = append(routes, r.method+" "+r.path)
+	named := func(all []route) (names []string) {
+		for _, r := range all {
+			names = append(names, r.method+" "+r.path)
+		}
+		return names
 	}
 	want := []string{
 		"POST /signup", "GET /signup/{signup_id}", "POST /signup/{signup_id}/resend", "GET /login", "POST /login",
 		"GET /callback", "POST /callback", "POST /sessions", "GET /me", "GET /me/sessions", "DELETE /me/sessions",
-		"DELETE /me/sessions/{session_id}", "POST /logout", "GET /logout/callback", "POST /backchannel-logout",
+		"DELETE /me/sessions/{session_id}",
+		"PATCH /me", "DELETE /me", "POST /me/email", "POST /me/email/confirm", "GET /me/export", "POST /logout", "GET /logout/callback", "POST /backchannel-logout",
 	}
-	if !slices.Equal(routes, want) {
+	if routes := named((&API{}).routes()); !slices.Equal(routes, want) {
 		t.Errorf("routes are %q", routes)
+	}
+	want = []string{
+		"GET /admin/users", "POST /admin/users", "GET /admin/users/{user_id}", "PATCH /admin/users/{user_id}", "DELETE /admin/users/{user_id}",
+		"POST /admin/users/{user_id}/suspend", "POST /admin/users/{user_id}/restore", "POST /admin/users/{user_id}/resend",
+		"POST /admin/users/{user_id}/retry", "POST /admin/users/{user_id}/resolve", "GET /admin/users/{user_id}/sessions",
+		"DELETE /admin/users/{user_id}/sessions", "DELETE /admin/users/{user_id}/sessions/{session_id}", "GET /admin/audit",
+	}
+	if routes := named((&API{}).adminRoutes()); !slices.Equal(routes, want) {
+		t.Errorf("administrators' routes are %q", routes)
+	}
+	for _, r := range (&API{}).adminRoutes() {
+		if r.guard != byAdminToken || !slices.Contains(admintoken.Scopes(), r.scope) || !strings.HasPrefix(r.path, "/admin/") {
+			t.Errorf("%s %s is among administrators' routes, and its guard is %d with the scope %q", r.method, r.path, r.guard, r.scope)
+		}
+	}
+	for _, r := range (&API{}).routes() {
+		if r.guard == byAdminToken || r.scope != "" || strings.HasPrefix(r.path, "/admin") {
+			t.Errorf("%s %s is for administrators, and on the public address", r.method, r.path)
+		}
 	}
 }

@@ -10,6 +10,11 @@
 //	POST   /callback                    anyone           the same, as JSON
 //	POST   /sessions                    anyone           an app's code for a session
 //	GET    /me                          signed in        who that is
+//	PATCH  /me                          signed in        changes what is known of them
+//	DELETE /me                          signed in lately closes the account
+//	POST   /me/email                    signed in lately has another address proven
+//	POST   /me/email/confirm            signed in lately takes the proof
+//	GET    /me/export                   signed in lately everything that is held
 //	GET    /me/sessions                 signed in        where they are signed in
 //	DELETE /me/sessions[/{session_id}]  signed in lately ends the others, or one
 //	POST   /logout                      signed in        ends the session

@@ -74,6 +74,7 @@ func sample(o api.Operation) (path, body string) {
 	path = strings.NewReplacer("{signup_id}", strings.Repeat("A", 22), "{session_id}", "0192f0c1-2345-7abc-8def-0123456789ab").Replace(o.Path)
 	return path, map[string]string{
 		"/signup": ada, "/login": `{"client":"browser"}`, "/callback": `{"code":"c","state":"s","flow":"f"}`,
+		"/me": `{"display_name":"Ada"}`, "/me/email": `{"email":"ada@example.org"}`, "/me/email/confirm": `{"code":"7XK2M-9QD4T"}`,
 		"/sessions": trade("ptc_"+strings.Repeat("A", 43), strings.Repeat("v", 43)),
 	}[o.Path]
 }

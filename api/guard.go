@@ -26,6 +26,9 @@ const (
 	// bySignedToken lets those through whom a signature vouches for, which the
 	// handler checks. Cookies and origins play no part.
 	bySignedToken
+	// byAdminToken lets the holder of a token with the route's scope through,
+	// on the operations listener. Cookies play no part.
+	byAdminToken
 )
 
 // needsSession reports whether the route is for who is signed in.

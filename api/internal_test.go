@@ -48,7 +48,7 @@ func (a *API) serve(t *testing.T, r route) *httptest.ResponseRecorder {
 
 func TestASVS_8_2_1_ARouteForWhichNobodyHasDecidedIsClosed(t *testing.T) {
 	t.Parallel()
-	for _, undecided := range []guard{0, -1, bySignedToken + 1} {
+	for _, undecided := range []guard{0, -1, byAdminToken + 1} {
 		closed(t, undecided)
 	}
 }

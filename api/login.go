@@ -15,11 +15,14 @@ import (
 	"github.com/portico-id/portico/internal/session"
 )
 
-// Limits decides how often a client may begin logins and send logout tokens.
+// Limits decides how often a client may begin logins, send logout tokens, and
+// so on.
 // ratelimit.Limiter does.
 type Limits interface {
 	Login(ctx context.Context, client netip.Addr) (ratelimit.Decision, error)
 	Logout(ctx context.Context, client netip.Addr) (ratelimit.Decision, error)
+	// AdminFailure is about being told that an administrator's token is none.
+	AdminFailure(ctx context.Context, client netip.Addr) (ratelimit.Decision, error)
 }
 
 // loginWish is what a request to begin a login asks for, by query or by body.

@@ -66,7 +66,7 @@ func (a *API) logOutByProvider(c *call) error {
 	}
 	token, err := a.config.Login.VerifyLogoutToken(c.r.Context(), text)
 	if err == nil {
-		_, err = a.config.Sessions.EndOfProvider(c.r.Context(), session.ProviderLogout{
+		_, err = a.config.Sessions.EndOfProvider(byProvider(c), session.ProviderLogout{
 			Issuer:    token.Issuer,
 			Subject:   token.Subject,
 			Session:   token.SessionID,

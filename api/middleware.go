@@ -26,8 +26,10 @@ import (
 type notes struct {
 	requestID string
 	userID    string
+	admin     string // the name of the token that the request was made with
 	code      code
 	logged    bool
+	audited   bool
 }
 
 const notesKey = "portico.notes"
@@ -109,7 +111,7 @@ func (a *API) log(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		n := note(c)
 		attrs := append(
-			make([]slog.Attr, 0, 9), // as many as there can be, so that none is moved
+			make([]slog.Attr, 0, 10), // as many as there can be, so that none is moved
 			slog.String("request_id", n.requestID),
 			slog.String("method", c.Request().Method),
 			slog.String("route", c.Path()),
@@ -123,6 +125,9 @@ func (a *API) log(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		if n.userID != "" {
 			attrs = append(attrs, slog.String("user_id", n.userID))
+		}
+		if n.admin != "" {
+			attrs = append(attrs, slog.String("admin", n.admin))
 		}
 		a.config.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
 		return nil
@@ -154,12 +159,12 @@ func (a *API) cors() echo.MiddlewareFunc {
 	return middleware.CORSWithConfig(middleware.CORSConfig{
 		// A function, since Echo reads a list as patterns.
 		AllowOriginFunc: func(origin string) (bool, error) { return a.origins.trusted[origin], nil },
-		AllowMethods:    []string{http.MethodGet, http.MethodPost, http.MethodDelete},
+		AllowMethods:    []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
 		AllowHeaders: []string{
 			echo.HeaderContentType, echo.HeaderAuthorization, "X-CSRF", "Idempotency-Key", "Prefer", "If-None-Match",
 		},
 		ExposeHeaders: []string{
-			echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter, "ETag", "Idempotency-Replayed",
+			echo.HeaderXRequestID, echo.HeaderLocation, echo.HeaderRetryAfter, echo.HeaderContentDisposition, "ETag", "Idempotency-Replayed",
 			"Preference-Applied", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset",
 		},
 		AllowCredentials: true,
@@ -188,7 +193,7 @@ func (a *API) answerError(err error, c echo.Context) {
 		h.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(p.retryAfter.Round(time.Second).Seconds()))))
 	}
 	announce(h, p.limit.Quota)
-	if p.status() == http.StatusUnauthorized {
+	if p.status() == http.StatusUnauthorized || p.scope != "" {
 		h.Set(echo.HeaderWWWAuthenticate, challengeOf(p))
 	}
 	if c.Request().Method == http.MethodHead {
@@ -202,7 +207,12 @@ func (a *API) answerError(err error, c echo.Context) {
 // point but its login's age, RFC 9470 §3 has the words.
 func challengeOf(p *problem) string {
 	challenge := `Bearer realm="portico"`
-	if p.code == openapi.ProblemCodeRecentLoginRequired {
+	switch {
+	case p.code == openapi.ProblemCodeAdminTokenInvalid:
+		return `Bearer realm="portico admin", error="invalid_token"`
+	case p.scope != "":
+		return `Bearer realm="portico admin", error="insufficient_scope", scope="` + string(p.scope) + `"`
+	case p.code == openapi.ProblemCodeRecentLoginRequired:
 		challenge += `, error="insufficient_user_authentication", max_age="` + strconv.Itoa(int(p.maxAge.Seconds())) + `"`
 	}
 	return challenge

@@ -4,6 +4,10 @@ import (
 	"context"
 	"net/http"
 	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/portico-id/portico/api/openapi"
 )
 
 // readyLimit bounds the look at the database: a probe that hangs says as much
@@ -12,8 +16,21 @@ const readyLimit = 2 * time.Second
 
 // Ops returns the handler of the operations listener. /livez says that the
 // process runs; /readyz that it should get requests, which is never because of
-// the provider: sessions work without it.
-func Ops(ready func(ctx context.Context) error) http.Handler {
+// the provider: sessions work without it. Beside the probes it has the routes
+// for administrators.
+func (a *API) Ops(ready func(ctx context.Context) error) http.Handler {
+	probes := newProbes(ready)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/livez", "/readyz":
+			probes.ServeHTTP(w, r)
+		default:
+			a.ops.ServeHTTP(w, r)
+		}
+	})
+}
+
+func newProbes(ready func(ctx context.Context) error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		probe(w, http.StatusOK, `{"status":"live"}`)
@@ -35,4 +52,22 @@ func probe(w http.ResponseWriter, status int, body string) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(body))
+}
+
+// newOpsEcho registers the routes for administrators. No page may read what
+// they answer: there is no CORS, and a preflight finds nothing.
+func (a *API) newOpsEcho() *echo.Echo {
+	return a.newEcho(a.adminRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.onlyAdministered, wholePath)
+}
+
+// onlyAdministered answers as for a path that is not there while nobody can
+// administer: a listener that was opened to more than it should be, for its
+// probes, then tells of nothing else.
+func (a *API) onlyAdministered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if a.adminTokens().None() {
+			return refuse(openapi.ProblemCodeNotFound)
+		}
+		return next(c)
+	}
 }

@@ -55,10 +55,12 @@ func (w *world) replica() *world {
 		w.t.Fatal(err)
 	}
 	r.config.Sessions, r.config.Login = r.sessions, rp
+	r.config.Accounts, r.config.Events = r.accounts(), r.store
 	served, err := api.New(r.config)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	r.served = served
 	r.server = httptest.NewServer(served)
 	r.url = r.server.URL
 	w.t.Cleanup(r.server.Close)

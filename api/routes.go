@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/admintoken"
 )
 
 // route is one operation of the contract.
@@ -16,7 +17,8 @@ type route struct {
 	method string
 	path   string // as the contract writes it
 	guard  guard
-	body   bool // takes a JSON body
+	scope  admintoken.Scope // that the guard byAdminToken asks for
+	body   bool             // takes a JSON body
 	// knows says that the handler asks nobody: who is calling is all that it
 	// needs, so that no clock has to run for it.
 	knows bool
@@ -27,9 +29,10 @@ type route struct {
 	handle   func(*call) error
 }
 
-// routes is every operation there is.
+// routes is every operation that apps have; those of administrators are in
+// adminRoutes.
 func (a *API) routes() []route {
-	return slices.Concat(a.signupRoutes(), a.loginRoutes(), a.accountRoutes(), a.logoutRoutes())
+	return slices.Concat(a.signupRoutes(), a.loginRoutes(), a.accountRoutes(), a.ownAccountRoutes(), a.logoutRoutes())
 }
 
 // signupRoutes lead from an address to a user.
@@ -97,7 +100,7 @@ func (a *API) loginRoutes() []route {
 				openapi.ProblemCodeFlowUsed, openapi.ProblemCodeStateMismatch, openapi.ProblemCodeIssuerMismatch,
 				openapi.ProblemCodeAnswerInvalid, openapi.ProblemCodeCodeRefused, openapi.ProblemCodeIdentityRejected,
 				openapi.ProblemCodeProviderError, openapi.ProblemCodeNotRegistered, openapi.ProblemCodeUserSuspended,
-				openapi.ProblemCodeUserNotReady, openapi.ProblemCodeIdentityMismatch, openapi.ProblemCodeLoginTooOld,
+				openapi.ProblemCodeUserDeleting, openapi.ProblemCodeUserNotReady, openapi.ProblemCodeIdentityMismatch, openapi.ProblemCodeLoginTooOld,
 				openapi.ProblemCodeProviderUnavailable, openapi.ProblemCodeUnavailable,
 			},
 		},
@@ -171,6 +174,12 @@ func (r route) codes() []code {
 		if r.guard == signedInRecently {
 			codes = append(codes, openapi.ProblemCodeRecentLoginRequired)
 		}
+	case r.guard == byAdminToken:
+		codes = append(
+			codes,
+			openapi.ProblemCodeAdminTokenInvalid, openapi.ProblemCodeScopeMissing, openapi.ProblemCodeCrossOrigin,
+			openapi.ProblemCodeTooManyRequests, openapi.ProblemCodeUnavailable,
+		)
 	case r.guard == anyone && r.method != http.MethodGet:
 		codes = append(codes, openapi.ProblemCodeCrossOrigin)
 	}
@@ -190,7 +199,8 @@ type call struct {
 
 	w      http.ResponseWriter
 	r      *http.Request
-	caller caller // set where the guard is signedIn
+	caller caller            // set where the guard is signedIn
+	admin  admintoken.Holder // set where the guard is byAdminToken
 }
 
 // answer answers with a body as JSON.

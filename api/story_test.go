@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
@@ -73,7 +72,8 @@ func TestASignUpSaysNothingOfWhoIsRegistered(t *testing.T) {
 func TestTheOperationsListener(t *testing.T) {
 	t.Parallel()
 	ready := errors.New("canary: not yet")
-	server := httptest.NewServer(api.Ops(func(context.Context) error { return ready }))
+	w := newWorld(t, options{})
+	server := httptest.NewServer(w.served.Ops(func(context.Context) error { return ready }))
 	defer server.Close()
 	tests := []struct {
 		name, method, path string

@@ -15,10 +15,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
@@ -122,9 +124,11 @@ type world struct {
 	sim     *simulator.Simulator
 	db      *store.DB
 	store   *store.Store
-	hostile *hostile.Provider // nil unless the options say so
-	clock   *clock            // of sessions
-	flows   *clock            // of logins: the provider's tokens are of the machine's time
+	served  *api.API
+	tokens  *atomic.Pointer[admintoken.Tokens] // that are good
+	hostile *hostile.Provider                  // nil unless the options say so
+	clock   *clock                             // of sessions
+	flows   *clock                             // of logins: the provider's tokens are of the machine's time
 	jobs    *jobs
 	carry   *provision.Service
 	signups *signup.Service
@@ -144,7 +148,7 @@ func newWorld(t *testing.T, o options) *world {
 	if o.databaseURL == "" {
 		o.databaseURL = copyOfSQLite(t)
 	}
-	w := &world{t: t, clock: &clock{}, flows: &clock{}, secrets: &secrets{}, log: &lines{}, databaseURL: o.databaseURL}
+	w := &world{t: t, clock: &clock{}, flows: &clock{}, tokens: &atomic.Pointer[admintoken.Tokens]{}, secrets: &secrets{}, log: &lines{}, databaseURL: o.databaseURL}
 	w.db = storetest.Open(t, o.databaseURL)
 	w.server = httptest.NewUnstartedServer(nil)
 	scheme := "http://"
@@ -175,6 +179,10 @@ func newWorld(t *testing.T, o options) *world {
 		Signups:         w.signups,
 		Login:           w.relyingParty(simURL, o, log),
 		Sessions:        sessions,
+		AdminTokens:     w.tokens.Load,
+		Pages:           w.keys,
+		Events:          w.store,
+		Accounts:        w.accounts(),
 		Now:             w.flows.now, Log: log,
 	}
 	if !o.limits.Off() {
@@ -188,6 +196,7 @@ func newWorld(t *testing.T, o options) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.served = served
 	w.server.Config.Handler = served
 	if o.secure {
 		w.server.StartTLS()

@@ -15,6 +15,9 @@ import (
 // concurrent use.
 type Contract struct {
 	Doc *openapi3.T
+	// Ops is for answers of the operations listener. It has the paths that name
+	// a server of their own, and the public address has the others.
+	Ops bool
 }
 
 // Load reads a contract. It returns an error when the document is not a valid
@@ -40,17 +43,18 @@ func Fits(schema *openapi3.SchemaRef, value any) error {
 		openapi3.EnableJSONSchema2020(), openapi3.EnableFormatValidation(), openapi3.MultiErrors())
 }
 
-// find returns the path item for an escaped path, or nil.
+// find returns the listener's path item for an escaped path, or nil.
 func (c *Contract) find(path string) *openapi3.PathItem {
-	if item := c.Doc.Paths.Value(path); item != nil {
-		return item
-	}
-	for template, item := range c.Doc.Paths.Map() {
-		if strings.Contains(template, "{") && matches(template, path) {
-			return item
+	item := c.Doc.Paths.Value(path)
+	for template, other := range c.Doc.Paths.Map() {
+		if item == nil && strings.Contains(template, "{") && matches(template, path) {
+			item = other
 		}
 	}
-	return nil
+	if item == nil || (len(item.Servers) > 0) != c.Ops {
+		return nil
+	}
+	return item
 }
 
 // matches reports whether the path fits the template: segment by segment, and

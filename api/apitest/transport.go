@@ -17,6 +17,7 @@ import (
 type Transport struct {
 	T       testing.TB
 	BaseURL string // of the API: scheme and authority
+	Ops     bool   // that is the operations listener's
 	Next    http.RoundTripper
 }
 
@@ -32,10 +33,11 @@ func (t Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = io.NopCloser(bytes.NewReader(body))
-	contract, err := Shared()
+	shared, err := Shared()
 	if err != nil {
 		return nil, err
 	}
+	contract := Contract{Doc: shared.Doc, Ops: t.Ops}
 	for _, complaint := range contract.Check(r, response, body) {
 		t.T.Errorf("%s %s answered %d: %s", r.Method, r.URL.Path, response.StatusCode, complaint)
 	}
@@ -65,6 +67,17 @@ func Client(t testing.TB, baseURL string, next http.RoundTripper) *http.Client {
 		Timeout:       clientTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// OpsClient is Client for the operations listener.
+func OpsClient(t testing.TB, baseURL string, next http.RoundTripper) *http.Client {
+	t.Helper()
+	client := Client(t, baseURL, next)
+	if checked, ok := client.Transport.(Transport); ok {
+		checked.Ops = true
+		client.Transport = checked
+	}
+	return client
 }
 
 // Shared returns the contract that this module ships, read once.

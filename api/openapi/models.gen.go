@@ -7,6 +7,48 @@ import (
 	"time"
 )
 
+// Defines values for AdminResolutionAction.
+const (
+	AdminResolutionActionAdopt  AdminResolutionAction = "adopt"
+	AdminResolutionActionDelete AdminResolutionAction = "delete"
+	AdminResolutionActionRetry  AdminResolutionAction = "retry"
+)
+
+// Valid indicates whether the value is a known member of the AdminResolutionAction enum.
+func (e AdminResolutionAction) Valid() bool {
+	switch e {
+	case AdminResolutionActionAdopt:
+		return true
+	case AdminResolutionActionDelete:
+		return true
+	case AdminResolutionActionRetry:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AuditOutcome.
+const (
+	AuditOutcomeFailed  AuditOutcome = "failed"
+	AuditOutcomeRefused AuditOutcome = "refused"
+	AuditOutcomeSuccess AuditOutcome = "success"
+)
+
+// Valid indicates whether the value is a known member of the AuditOutcome enum.
+func (e AuditOutcome) Valid() bool {
+	switch e {
+	case AuditOutcomeFailed:
+		return true
+	case AuditOutcomeRefused:
+		return true
+	case AuditOutcomeSuccess:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ClientKind.
 const (
 	ClientKindBrowser ClientKind = "browser"
@@ -93,61 +135,75 @@ func (e FieldErrorCode) Valid() bool {
 
 // Defines values for ProblemCode.
 const (
-	ProblemCodeAccessDenied          ProblemCode = "access_denied"
-	ProblemCodeAnswerInvalid         ProblemCode = "answer_invalid"
-	ProblemCodeBodyTooLarge          ProblemCode = "body_too_large"
-	ProblemCodeChallengeFailed       ProblemCode = "challenge_failed"
-	ProblemCodeChallengeUnavailable  ProblemCode = "challenge_unavailable"
-	ProblemCodeCodeRefused           ProblemCode = "code_refused"
-	ProblemCodeCredentialsConflict   ProblemCode = "credentials_conflict"
-	ProblemCodeCrossOrigin           ProblemCode = "cross_origin"
-	ProblemCodeCsrfRequired          ProblemCode = "csrf_required"
-	ProblemCodeFlowExpired           ProblemCode = "flow_expired"
-	ProblemCodeFlowInvalid           ProblemCode = "flow_invalid"
-	ProblemCodeFlowMissing           ProblemCode = "flow_missing"
-	ProblemCodeFlowUsed              ProblemCode = "flow_used"
-	ProblemCodeIdempotencyKeyInUse   ProblemCode = "idempotency_key_in_use"
-	ProblemCodeIdempotencyKeyInvalid ProblemCode = "idempotency_key_invalid"
-	ProblemCodeIdempotencyKeyReused  ProblemCode = "idempotency_key_reused"
-	ProblemCodeIdentityMismatch      ProblemCode = "identity_mismatch"
-	ProblemCodeIdentityRejected      ProblemCode = "identity_rejected"
-	ProblemCodeInternalError         ProblemCode = "internal_error"
-	ProblemCodeInvalidFields         ProblemCode = "invalid_fields"
-	ProblemCodeInvalidQuery          ProblemCode = "invalid_query"
-	ProblemCodeInvitationInvalid     ProblemCode = "invitation_invalid"
-	ProblemCodeInvitationRequired    ProblemCode = "invitation_required"
-	ProblemCodeIssuerMismatch        ProblemCode = "issuer_mismatch"
-	ProblemCodeLoginCodeInvalid      ProblemCode = "login_code_invalid"
-	ProblemCodeLoginRequired         ProblemCode = "login_required"
-	ProblemCodeLoginTooOld           ProblemCode = "login_too_old"
-	ProblemCodeLogoutTokenInvalid    ProblemCode = "logout_token_invalid"
-	ProblemCodeMalformedBody         ProblemCode = "malformed_body"
-	ProblemCodeMethodNotAllowed      ProblemCode = "method_not_allowed"
-	ProblemCodeNotAuthenticated      ProblemCode = "not_authenticated"
-	ProblemCodeNotFound              ProblemCode = "not_found"
-	ProblemCodeNotRegistered         ProblemCode = "not_registered"
-	ProblemCodePrefetchRefused       ProblemCode = "prefetch_refused"
-	ProblemCodeProviderError         ProblemCode = "provider_error"
-	ProblemCodeProviderUnavailable   ProblemCode = "provider_unavailable"
-	ProblemCodeRecentLoginRequired   ProblemCode = "recent_login_required"
-	ProblemCodeSessionExpired        ProblemCode = "session_expired"
-	ProblemCodeSessionInvalid        ProblemCode = "session_invalid"
-	ProblemCodeSessionNotFound       ProblemCode = "session_not_found"
-	ProblemCodeSignupClosed          ProblemCode = "signup_closed"
-	ProblemCodeSignupNotFound        ProblemCode = "signup_not_found"
-	ProblemCodeSignupNotInvited      ProblemCode = "signup_not_invited"
-	ProblemCodeStateMismatch         ProblemCode = "state_mismatch"
-	ProblemCodeTooManyRequests       ProblemCode = "too_many_requests"
-	ProblemCodeUnavailable           ProblemCode = "unavailable"
-	ProblemCodeUnsupportedMediaType  ProblemCode = "unsupported_media_type"
-	ProblemCodeUserNotReady          ProblemCode = "user_not_ready"
-	ProblemCodeUserSuspended         ProblemCode = "user_suspended"
+	ProblemCodeAccessDenied           ProblemCode = "access_denied"
+	ProblemCodeAdminTokenInvalid      ProblemCode = "admin_token_invalid"
+	ProblemCodeAnswerInvalid          ProblemCode = "answer_invalid"
+	ProblemCodeBodyTooLarge           ProblemCode = "body_too_large"
+	ProblemCodeChallengeFailed        ProblemCode = "challenge_failed"
+	ProblemCodeChallengeUnavailable   ProblemCode = "challenge_unavailable"
+	ProblemCodeCodeRefused            ProblemCode = "code_refused"
+	ProblemCodeCredentialsConflict    ProblemCode = "credentials_conflict"
+	ProblemCodeCrossOrigin            ProblemCode = "cross_origin"
+	ProblemCodeCsrfRequired           ProblemCode = "csrf_required"
+	ProblemCodeEmailChangeUnavailable ProblemCode = "email_change_unavailable"
+	ProblemCodeEmailCodeInvalid       ProblemCode = "email_code_invalid"
+	ProblemCodeEmailTaken             ProblemCode = "email_taken"
+	ProblemCodeExternalIDTaken        ProblemCode = "external_id_taken"
+	ProblemCodeFlowExpired            ProblemCode = "flow_expired"
+	ProblemCodeFlowInvalid            ProblemCode = "flow_invalid"
+	ProblemCodeFlowMissing            ProblemCode = "flow_missing"
+	ProblemCodeFlowUsed               ProblemCode = "flow_used"
+	ProblemCodeIdempotencyKeyInUse    ProblemCode = "idempotency_key_in_use"
+	ProblemCodeIdempotencyKeyInvalid  ProblemCode = "idempotency_key_invalid"
+	ProblemCodeIdempotencyKeyReused   ProblemCode = "idempotency_key_reused"
+	ProblemCodeIdentityMismatch       ProblemCode = "identity_mismatch"
+	ProblemCodeIdentityRejected       ProblemCode = "identity_rejected"
+	ProblemCodeInternalError          ProblemCode = "internal_error"
+	ProblemCodeInternalIDTaken        ProblemCode = "internal_id_taken"
+	ProblemCodeInvalidFields          ProblemCode = "invalid_fields"
+	ProblemCodeInvalidQuery           ProblemCode = "invalid_query"
+	ProblemCodeInvitationInvalid      ProblemCode = "invitation_invalid"
+	ProblemCodeInvitationRequired     ProblemCode = "invitation_required"
+	ProblemCodeIssuerMismatch         ProblemCode = "issuer_mismatch"
+	ProblemCodeLoginCodeInvalid       ProblemCode = "login_code_invalid"
+	ProblemCodeLoginRequired          ProblemCode = "login_required"
+	ProblemCodeLoginTooOld            ProblemCode = "login_too_old"
+	ProblemCodeLogoutTokenInvalid     ProblemCode = "logout_token_invalid"
+	ProblemCodeMalformedBody          ProblemCode = "malformed_body"
+	ProblemCodeMethodNotAllowed       ProblemCode = "method_not_allowed"
+	ProblemCodeNotAuthenticated       ProblemCode = "not_authenticated"
+	ProblemCodeNotFound               ProblemCode = "not_found"
+	ProblemCodeNotRegistered          ProblemCode = "not_registered"
+	ProblemCodePreconditionFailed     ProblemCode = "precondition_failed"
+	ProblemCodePreconditionRequired   ProblemCode = "precondition_required"
+	ProblemCodePrefetchRefused        ProblemCode = "prefetch_refused"
+	ProblemCodeProviderError          ProblemCode = "provider_error"
+	ProblemCodeProviderUnavailable    ProblemCode = "provider_unavailable"
+	ProblemCodeRecentLoginRequired    ProblemCode = "recent_login_required"
+	ProblemCodeScopeMissing           ProblemCode = "scope_missing"
+	ProblemCodeSessionExpired         ProblemCode = "session_expired"
+	ProblemCodeSessionInvalid         ProblemCode = "session_invalid"
+	ProblemCodeSessionNotFound        ProblemCode = "session_not_found"
+	ProblemCodeSignupClosed           ProblemCode = "signup_closed"
+	ProblemCodeSignupNotFound         ProblemCode = "signup_not_found"
+	ProblemCodeSignupNotInvited       ProblemCode = "signup_not_invited"
+	ProblemCodeStateMismatch          ProblemCode = "state_mismatch"
+	ProblemCodeStatusConflict         ProblemCode = "status_conflict"
+	ProblemCodeTooManyRequests        ProblemCode = "too_many_requests"
+	ProblemCodeUnavailable            ProblemCode = "unavailable"
+	ProblemCodeUnsupportedMediaType   ProblemCode = "unsupported_media_type"
+	ProblemCodeUserDeleting           ProblemCode = "user_deleting"
+	ProblemCodeUserNotFound           ProblemCode = "user_not_found"
+	ProblemCodeUserNotReady           ProblemCode = "user_not_ready"
+	ProblemCodeUserSuspended          ProblemCode = "user_suspended"
 )
 
 // Valid indicates whether the value is a known member of the ProblemCode enum.
 func (e ProblemCode) Valid() bool {
 	switch e {
 	case ProblemCodeAccessDenied:
+		return true
+	case ProblemCodeAdminTokenInvalid:
 		return true
 	case ProblemCodeAnswerInvalid:
 		return true
@@ -164,6 +220,14 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeCrossOrigin:
 		return true
 	case ProblemCodeCsrfRequired:
+		return true
+	case ProblemCodeEmailChangeUnavailable:
+		return true
+	case ProblemCodeEmailCodeInvalid:
+		return true
+	case ProblemCodeEmailTaken:
+		return true
+	case ProblemCodeExternalIDTaken:
 		return true
 	case ProblemCodeFlowExpired:
 		return true
@@ -184,6 +248,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeIdentityRejected:
 		return true
 	case ProblemCodeInternalError:
+		return true
+	case ProblemCodeInternalIDTaken:
 		return true
 	case ProblemCodeInvalidFields:
 		return true
@@ -213,6 +279,10 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeNotRegistered:
 		return true
+	case ProblemCodePreconditionFailed:
+		return true
+	case ProblemCodePreconditionRequired:
+		return true
 	case ProblemCodePrefetchRefused:
 		return true
 	case ProblemCodeProviderError:
@@ -220,6 +290,8 @@ func (e ProblemCode) Valid() bool {
 	case ProblemCodeProviderUnavailable:
 		return true
 	case ProblemCodeRecentLoginRequired:
+		return true
+	case ProblemCodeScopeMissing:
 		return true
 	case ProblemCodeSessionExpired:
 		return true
@@ -235,11 +307,17 @@ func (e ProblemCode) Valid() bool {
 		return true
 	case ProblemCodeStateMismatch:
 		return true
+	case ProblemCodeStatusConflict:
+		return true
 	case ProblemCodeTooManyRequests:
 		return true
 	case ProblemCodeUnavailable:
 		return true
 	case ProblemCodeUnsupportedMediaType:
+		return true
+	case ProblemCodeUserDeleting:
+		return true
+	case ProblemCodeUserNotFound:
 		return true
 	case ProblemCodeUserNotReady:
 		return true
@@ -319,6 +397,27 @@ func (e SyncStatus) Valid() bool {
 	}
 }
 
+// Defines values for UserOrigin.
+const (
+	UserOriginAdmin  UserOrigin = "admin"
+	UserOriginImport UserOrigin = "import"
+	UserOriginSignup UserOrigin = "signup"
+)
+
+// Valid indicates whether the value is a known member of the UserOrigin enum.
+func (e UserOrigin) Valid() bool {
+	switch e {
+	case UserOriginAdmin:
+		return true
+	case UserOriginImport:
+		return true
+	case UserOriginSignup:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UserStatus.
 const (
 	UserStatusActive       UserStatus = "active"
@@ -373,6 +472,173 @@ func (e StartLoginParamsCodeChallengeMethod) Valid() bool {
 	}
 }
 
+// AccountClosed defines model for AccountClosed.
+type AccountClosed struct {
+	// Status Where the user stands. Only an `active` user has a session.
+	Status UserStatus `json:"status"`
+
+	// DeleteAfter When the grace period is over.
+	DeleteAfter time.Time `json:"delete_after"`
+}
+
+// AccountExport The rows that are held about a user. Their fields are those of the
+// database, which a version may add to: texts, whole numbers, truth
+// values, times, and null.
+type AccountExport struct {
+	ExportedAt time.Time              `json:"exported_at"`
+	User       map[string]interface{} `json:"user"`
+
+	// Sessions Where the user is signed in.
+	Sessions []map[string]interface{} `json:"sessions"`
+
+	// Signups With the version of the terms that was agreed to.
+	Signups []map[string]interface{} `json:"signups"`
+
+	// Invitations Those that the user has used.
+	Invitations []map[string]interface{} `json:"invitations"`
+
+	// EmailChange The address that the user wants and has not proven, if there is one.
+	EmailChange map[string]interface{} `json:"email_change,omitempty"`
+
+	// Letters What is about to be mailed.
+	Letters []map[string]interface{} `json:"letters"`
+
+	// AuditEvents What was done to the user, and when.
+	AuditEvents []map[string]interface{} `json:"audit_events"`
+}
+
+// AdminResolution defines model for AdminResolution.
+type AdminResolution struct {
+	Action AdminResolutionAction `json:"action" validate:"required,oneof=adopt retry delete"`
+
+	// InternalID The user of Beyond Identity's who is adopted.
+	InternalID string `json:"internal_id,omitempty" validate:"omitempty,max=255,printable"`
+}
+
+// AdminResolutionAction defines model for AdminResolutionAction.
+type AdminResolutionAction string
+
+// AdminUser defines model for AdminUser.
+type AdminUser struct {
+	ID          string  `json:"id"`
+	ExternalID  string  `json:"external_id"`
+	InternalID  *string `json:"internal_id"`
+	Email       string  `json:"email"`
+	DisplayName string  `json:"display_name"`
+
+	// Status Where the user stands. Only an `active` user has a session.
+	Status UserStatus `json:"status"`
+
+	// Sync Whether Beyond Identity holds the same as Portico.
+	Sync SyncStatus `json:"sync"`
+
+	// SyncError Why Beyond Identity has not taken a change, as the class of its error.
+	SyncError *string `json:"sync_error"`
+
+	// LastError Why Beyond Identity does not have the user, as the class of its last error.
+	LastError *string `json:"last_error"`
+
+	// Origin How a user came to be here.
+	Origin UserOrigin `json:"origin"`
+	Locale string     `json:"locale"`
+
+	// Version Another with every change of what is shown here.
+	Version   int64     `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
+
+	// DeleteAfter When a user who is `deleting` is deleted.
+	DeleteAfter *time.Time `json:"delete_after"`
+}
+
+// AdminUserChange defines model for AdminUserChange.
+type AdminUserChange struct {
+	DisplayName *string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
+	Email       *string `json:"email,omitempty" validate:"omitempty,min=3,max=254"`
+	Locale      *string `json:"locale,omitempty" validate:"omitempty,max=35,len=0|bcp47_language_tag"`
+}
+
+// AdminUserCreate defines model for AdminUserCreate.
+type AdminUserCreate struct {
+	DisplayName string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
+	Email       string `json:"email" validate:"required,max=254"`
+
+	// ExternalID The key of the directory that they come from. Without one, Portico's own id.
+	ExternalID string `json:"external_id,omitempty" validate:"omitempty,max=255,printable"`
+	Locale     string `json:"locale,omitempty" validate:"omitempty,bcp47_language_tag,max=35"`
+}
+
+// AdminUserList defines model for AdminUserList.
+type AdminUserList struct {
+	Users []AdminUser `json:"users"`
+
+	// NextPageToken Leads to the next page. Null on the last.
+	NextPageToken *string `json:"next_page_token"`
+}
+
+// AuditEvent defines model for AuditEvent.
+type AuditEvent struct {
+	ID string    `json:"id"`
+	At time.Time `json:"at"`
+
+	// Actor `portico` itself, `user:ID`, `admin:NAME` by a token, `operator:NAME` by a command, or `anyone`.
+	Actor  string `json:"actor"`
+	Action string `json:"action"`
+
+	// Outcome `refused`: somebody may not, or cannot prove that they may. `failed`:
+	// something broke.
+	Outcome AuditOutcome `json:"outcome"`
+
+	// Reason The problem's code, or the check that failed.
+	Reason string `json:"reason,omitempty"`
+
+	// UserID Whom it is about.
+	UserID string `json:"user_id,omitempty"`
+
+	// SignupID The sign-up that was the reason.
+	SignupID string `json:"signup_id,omitempty"`
+
+	// TargetKind What it is about, where that is no user.
+	TargetKind string `json:"target_kind,omitempty"`
+	TargetID   string `json:"target_id,omitempty"`
+
+	// Address Of the client.
+	Address string `json:"address,omitempty"`
+
+	// RequestID The request's in the log.
+	RequestID string `json:"request_id,omitempty"`
+
+	// SessionID Of the user who did it.
+	SessionID string `json:"session_id,omitempty"`
+
+	// FromStatus Where the user stands. Only an `active` user has a session.
+	FromStatus UserStatus `json:"from_status,omitempty"`
+
+	// ToStatus Where the user stands. Only an `active` user has a session.
+	ToStatus UserStatus `json:"to_status,omitempty"`
+
+	// Class Of the error that was the reason.
+	Class string `json:"class,omitempty"`
+
+	// Before What was so before, by the names of fields.
+	Before map[string]interface{} `json:"before,omitempty"`
+
+	// After What is so since.
+	After map[string]interface{} `json:"after,omitempty"`
+}
+
+// AuditList defines model for AuditList.
+type AuditList struct {
+	Events []AuditEvent `json:"events"`
+
+	// NextPageToken Leads to the next page. Null on the last.
+	NextPageToken *string `json:"next_page_token"`
+}
+
+// AuditOutcome `refused`: somebody may not, or cannot prove that they may. `failed`:
+// something broke.
+type AuditOutcome string
+
 // CallbackRequest defines model for CallbackRequest.
 type CallbackRequest struct {
 	// Code As the provider's redirect carried it.
@@ -398,6 +664,24 @@ type CodeRequest struct {
 
 	// CodeVerifier What the login's `code_challenge` was made of (RFC 7636 §4.1).
 	CodeVerifier string `json:"code_verifier" validate:"required,min=43,max=128"`
+}
+
+// EmailConfirmation defines model for EmailConfirmation.
+type EmailConfirmation struct {
+	// Code As it was mailed. Case, spaces and dashes do not matter.
+	Code string `json:"code" validate:"required,max=64"`
+}
+
+// EmailRequest defines model for EmailRequest.
+type EmailRequest struct {
+	// Email The address that the user wants.
+	Email string `json:"email" validate:"required,max=254"`
+}
+
+// EmailRequested defines model for EmailRequested.
+type EmailRequested struct {
+	// ExpiresAt Until when the code can be used.
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // FieldError defines model for FieldError.
@@ -477,6 +761,12 @@ type Me struct {
 	// Sync Whether Beyond Identity holds the same as Portico.
 	Sync    SyncStatus `json:"sync"`
 	Session Session    `json:"session"`
+}
+
+// MeChange defines model for MeChange.
+type MeChange struct {
+	// DisplayName What the user is called, or empty for nothing.
+	DisplayName *string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
 }
 
 // Problem An RFC 9457 problem document. `not_found` (404) and
@@ -638,8 +928,26 @@ type User struct {
 	Sync SyncStatus `json:"sync"`
 }
 
+// UserOrigin How a user came to be here.
+type UserOrigin string
+
 // UserStatus Where the user stands. Only an `active` user has a session.
 type UserStatus string
+
+// IfMatch defines model for IfMatch.
+type IfMatch = string
+
+// AdminRefused An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type AdminRefused = Problem
+
+// AdminTokenInvalid An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type AdminTokenInvalid = Problem
 
 // BodyTooLarge An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
@@ -677,6 +985,12 @@ type InternalError = Problem
 // at a flow's return target.
 type InvalidFields = Problem
 
+// InvalidQuery An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type InvalidQuery = Problem
+
 // MalformedBody An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
 // route; `access_denied` and `login_required` appear only as `?error=`
@@ -695,6 +1009,18 @@ type NotAuthenticated = Problem
 // at a flow's return target.
 type NotRecentlyAuthenticated = Problem
 
+// PreconditionFailed An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type PreconditionFailed = Problem
+
+// PreconditionRequired An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type PreconditionRequired = Problem
+
 // ProviderUnavailable An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
 // route; `access_denied` and `login_required` appear only as `?error=`
@@ -706,6 +1032,12 @@ type ProviderUnavailable = Problem
 // route; `access_denied` and `login_required` appear only as `?error=`
 // at a flow's return target.
 type SignupNotFound = Problem
+
+// StatusConflict An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type StatusConflict = Problem
 
 // TooManyRequests An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
@@ -724,6 +1056,116 @@ type Unavailable = Problem
 // route; `access_denied` and `login_required` appear only as `?error=`
 // at a flow's return target.
 type UnsupportedMediaType = Problem
+
+// UserNotFound An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type UserNotFound = Problem
+
+// ListAuditParams defines parameters for ListAudit.
+type ListAuditParams struct {
+	// UserID Whom it is about.
+	UserID string `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Actor Who did it.
+	Actor string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action An action, or its first word for all that begin with it.
+	Action string `form:"action,omitempty" json:"action,omitempty"`
+
+	// Outcome What came of it.
+	Outcome AuditOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// After At this time or later.
+	After time.Time `form:"after,omitempty" json:"after,omitempty"`
+
+	// Before Earlier than this.
+	Before time.Time `form:"before,omitempty" json:"before,omitempty"`
+
+	// Limit How many at most.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The `next_page_token` of the page before. It is good for the same list with the same filters.
+	PageToken string `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// ListUsersParams defines parameters for ListUsers.
+type ListUsersParams struct {
+	// Status The status.
+	Status UserStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Sync How far Beyond Identity has them.
+	Sync SyncStatus `form:"sync,omitempty" json:"sync,omitempty"`
+
+	// Domain The domain of the address.
+	Domain string `form:"domain,omitempty" json:"domain,omitempty"`
+
+	// CreatedAfter Made at this time or later.
+	CreatedAfter time.Time `form:"created_after,omitempty" json:"created_after,omitempty"`
+
+	// CreatedBefore Made earlier than this.
+	CreatedBefore time.Time `form:"created_before,omitempty" json:"created_before,omitempty"`
+
+	// UpdatedAfter Changed at this time or later.
+	UpdatedAfter time.Time `form:"updated_after,omitempty" json:"updated_after,omitempty"`
+
+	// UpdatedBefore Last changed earlier than this.
+	UpdatedBefore time.Time `form:"updated_before,omitempty" json:"updated_before,omitempty"`
+
+	// Email The address, however it is typed.
+	Email string `form:"email,omitempty" json:"email,omitempty"`
+
+	// ExternalID The user's key as Beyond Identity stores it for us.
+	ExternalID string `form:"external_id,omitempty" json:"external_id,omitempty"`
+
+	// InternalID Beyond Identity's own key.
+	InternalID string `form:"internal_id,omitempty" json:"internal_id,omitempty"`
+
+	// ID Portico's id.
+	ID string `form:"id,omitempty" json:"id,omitempty"`
+
+	// Limit How many at most.
+	Limit int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// PageToken The `next_page_token` of the page before. It is good for the same list with the same filters.
+	PageToken string `form:"page_token,omitempty" json:"page_token,omitempty"`
+}
+
+// DeleteUserParams defines parameters for DeleteUser.
+type DeleteUserParams struct {
+	// IfMatch The `ETag` of the user as they were read, or several, of which one has
+	// to be the current one (RFC 9110 §13.1.1). `*` and weak tags are refused.
+	IfMatch IfMatch `json:"If-Match"`
+}
+
+// UpdateUserParams defines parameters for UpdateUser.
+type UpdateUserParams struct {
+	// IfMatch The `ETag` of the user as they were read, or several, of which one has
+	// to be the current one (RFC 9110 §13.1.1). `*` and weak tags are refused.
+	IfMatch IfMatch `json:"If-Match"`
+}
+
+// ResolveUserParams defines parameters for ResolveUser.
+type ResolveUserParams struct {
+	// IfMatch The `ETag` of the user as they were read, or several, of which one has
+	// to be the current one (RFC 9110 §13.1.1). `*` and weak tags are refused.
+	IfMatch IfMatch `json:"If-Match"`
+}
+
+// RestoreUserParams defines parameters for RestoreUser.
+type RestoreUserParams struct {
+	// IfMatch The `ETag` of the user as they were read, or several, of which one has
+	// to be the current one (RFC 9110 §13.1.1). `*` and weak tags are refused.
+	IfMatch IfMatch `json:"If-Match"`
+}
+
+// SuspendUserParams defines parameters for SuspendUser.
+type SuspendUserParams struct {
+	// IfMatch The `ETag` of the user as they were read, or several, of which one has
+	// to be the current one (RFC 9110 §13.1.1). `*` and weak tags are refused.
+	IfMatch IfMatch `json:"If-Match"`
+}
 
 // FinishLoginParams defines parameters for FinishLogin.
 type FinishLoginParams struct {
@@ -817,6 +1259,15 @@ type GetSignupParams struct {
 	IfNoneMatch string `json:"If-None-Match,omitempty"`
 }
 
+// CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
+type CreateUserJSONRequestBody = AdminUserCreate
+
+// UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
+type UpdateUserJSONRequestBody = AdminUserChange
+
+// ResolveUserJSONRequestBody defines body for ResolveUser for application/json ContentType.
+type ResolveUserJSONRequestBody = AdminResolution
+
 // LogOutByProviderFormdataRequestBody defines body for LogOutByProvider for application/x-www-form-urlencoded ContentType.
 type LogOutByProviderFormdataRequestBody = LogoutNotice
 
@@ -825,6 +1276,15 @@ type FinishLoginByCodeJSONRequestBody = CallbackRequest
 
 // StartLoginByCodeJSONRequestBody defines body for StartLoginByCode for application/json ContentType.
 type StartLoginByCodeJSONRequestBody = LoginRequest
+
+// ChangeMeJSONRequestBody defines body for ChangeMe for application/json ContentType.
+type ChangeMeJSONRequestBody = MeChange
+
+// RequestEmailJSONRequestBody defines body for RequestEmail for application/json ContentType.
+type RequestEmailJSONRequestBody = EmailRequest
+
+// ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
+type ConfirmEmailJSONRequestBody = EmailConfirmation
 
 // RedeemCodeJSONRequestBody defines body for RedeemCode for application/json ContentType.
 type RedeemCodeJSONRequestBody = CodeRequest

@@ -184,6 +184,7 @@ func (cmd runCmd) settings(s secrets, folder string, smtp net.Addr) []string {
 		"PORTICO_BEYOND_API_URL=" + cmd.simURL(),
 		"PORTICO_BEYOND_API_TOKEN=" + s.apiToken,
 		"PORTICO_BEYOND_QUARANTINE=5s", // the simulator commits at once
+		"PORTICO_DELETE_GRACE=10s",     // long enough to be restored in
 		"PORTICO_OIDC_ISSUER=" + cmd.simURL() + "/v2",
 		"PORTICO_OIDC_CLIENT_ID=portico",
 		"PORTICO_OIDC_CLIENT_SECRET=" + s.clientSecret,

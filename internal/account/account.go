@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,8 +57,11 @@ type Service struct {
 	Store  Store
 	Policy *directory.Policy // of addresses; nil admits all
 	// Grace is the time between the wish to be deleted and the deletion.
-	Grace time.Duration
-	Now   func() time.Time
+	Grace  time.Duration
+	Limits Limits // of what users ask for; nil for none
+	Mailer Mailer // nil where there is no mail server
+	Now    func() time.Time
+	Log    *slog.Logger // of letters; may be nil where there is no Mailer
 }
 
 // now is the time as it is stored.
@@ -87,7 +91,7 @@ func (s *Service) Update(ctx context.Context, id directory.UserID, change Change
 	if !known(id) {
 		return directory.User{}, ErrNotFound
 	}
-	edit := Edit{DisplayName: change.DisplayName, Locale: change.Locale, At: s.now()}
+	edit := Edit{DisplayName: change.DisplayName, Locale: change.Locale, At: s.now(), Tell: s.Mailer != nil}
 	if change.Email != nil {
 		email, err := s.Policy.Parse(*change.Email)
 		if err != nil {

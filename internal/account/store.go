@@ -18,7 +18,14 @@ type Store interface {
 	// tombstone.
 	FindUser(ctx context.Context, id directory.UserID) (directory.User, error)
 
+	// ExportUser returns all rows that are held about the user. It returns
+	// ErrNotFound.
+	ExportUser(ctx context.Context, id directory.UserID) (Export, error)
+
+	Listing
 	Edits
+	EmailChanges
+	Letters
 	Lives
 	Enrolments
 }
@@ -60,10 +67,12 @@ type Edit struct {
 	Email       *directory.Email
 	Locale      *string
 	At          time.Time
+	Tell        bool // the old address, by a letter, if it has been used
 }
 
 // Deletion is when a user is to be deleted.
 type Deletion struct {
 	At    time.Time
 	After time.Time // end of the grace period
+	Tell  bool      // by a letter
 }

@@ -8,6 +8,7 @@
 //	user:ID        a signed-in user, about themselves
 //	admin:NAME     the holder of an administrator's token of that name
 //	operator:NAME  who has run a command, by the name of their account there
+//	provider       the OpenID provider, by a token that it has signed
 //	anyone         somebody of whom nothing is known
 //	database:ROLE  the schema's own triggers, about how long events are kept
 //

@@ -25,8 +25,9 @@ const (
 	LoginSucceeded      = "login.succeeded"
 	LoginRefused        = "login.refused"
 	LoginFailed         = "login.failed"
-	CodeGranted         = "code.granted" // to a native app, for a session
-	CodeRefused         = "code.refused"
+	LoginCodeGranted    = "login.code_granted"  // to a native app, after its login
+	LoginCodeRedeemed   = "login.code_redeemed" // for a session
+	LoginCodeRefused    = "login.code_refused"
 	SessionEnded        = "session.ended"
 	LogoutTokenAccepted = "logout_token.accepted"
 	LogoutTokenRefused  = "logout_token.refused"
@@ -38,6 +39,16 @@ const (
 	Dropped             = "audit.dropped"           // events for which there was no room
 	RetentionChanged    = "audit.retention_changed" // by the schema itself
 	Removed             = "audit.removed"           // by the schema itself
+)
+
+// Why a session has ended. One that expires has no event: that of its login says
+// when it would.
+const (
+	LoggedOut      = "logged_out"      // in it
+	Revoked        = "revoked"         // from elsewhere, by its user or for them
+	Replaced       = "replaced"        // by a login in the same browser
+	TooMany        = "too_many"        // its user had
+	ProviderLogout = "provider_logout" // a logout token says so
 )
 
 // Kinds of targets.

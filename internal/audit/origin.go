@@ -18,6 +18,8 @@ type Origin struct {
 const (
 	Portico = "portico"
 	Anyone  = "anyone"
+	// Provider is the OpenID provider, who has proved it by a signed token.
+	Provider = "provider"
 )
 
 // User is the actor of a signed-in user.

@@ -33,7 +33,7 @@ var (
 )
 
 // Client calls the management APIs. It is safe for concurrent use, and retries
-// nothing.
+// nothing but what a token that ended in between was refused for.
 type Client struct {
 	base        *url.URL
 	token       TokenSource // nil with credentials

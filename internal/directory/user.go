@@ -70,10 +70,10 @@ const (
 )
 
 // Synced returns how far the provider has the user: one who is not there yet
-// is pending, or has failed.
+// is pending, or has failed. Of a tombstone there is nothing to be had.
 func (u User) Synced() Sync {
 	switch {
-	case u.InternalID != "":
+	case u.InternalID != "" || u.Status == Deleted:
 		return u.Sync
 	case u.Status == Failed || u.Status == Conflict:
 		return SyncFailed

@@ -146,7 +146,7 @@ func (w *world) reset(t *testing.T) {
 	w.clock.advance(24 * time.Hour) // past every closure of the gate
 	w.tenant.Reset()
 	w.tenant.mu.Lock()
-	w.tenant.late, w.tenant.lateBy, w.tenant.calls = nil, 0, nil
+	w.tenant.late, w.tenant.lateBy, w.tenant.calls = nil, make(map[string]time.Duration), nil
 	w.tenant.mu.Unlock()
 	w.modes(t, func(m *simulator.Modes) { m.Uniqueness = simulator.UniqueNone }) // nothing there catches a second create
 	w.mortal(&fate{left: -1})

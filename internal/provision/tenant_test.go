@@ -39,8 +39,8 @@ func (c *clock) advance(d time.Duration) {
 
 // call is one that arrived at the provider.
 type call struct {
-	op         string // create, recover, find
-	externalID string
+	op         string // create, recover, find, get, update, delete
+	externalID string // of those that name one
 	at         time.Time
 }
 
@@ -55,19 +55,19 @@ type tenant struct {
 	mu       sync.Mutex
 	calls    []call
 	answered func(op string) // or nil
-	lateBy   time.Duration   // of the next create's effect
-	late     []lateCreate
+	lateBy   map[string]time.Duration // of the effect of an op's next call
+	late     []lateCall
 }
 
-// lateCreate is a create that was given up on and is still under way.
-type lateCreate struct {
+// lateCall is one that was given up on and is still under way.
+type lateCall struct {
 	at      time.Time // when it takes effect
 	request *http.Request
 }
 
 func newTenant(t *testing.T, c *clock) *tenant {
 	t.Helper()
-	tn := &tenant{clock: c}
+	tn := &tenant{clock: c, lateBy: make(map[string]time.Duration)}
 	server := httptest.NewServer(tn)
 	t.Cleanup(server.Close)
 	sim, err := simulator.New(simulator.Config{
@@ -89,26 +89,23 @@ func (tn *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	c := call{at: tn.clock.now()}
-	switch r.Method + " " + r.URL.Path {
-	case "POST /v1/manage/users":
-		c.op, c.externalID = "create", externalIDIn(body)
-	case "POST /v1/manage/recover-user":
-		c.op, c.externalID = "recover", externalIDIn(body)
-	case "GET /v2/users":
-		c.op = "find"
+	c := call{op: opOf(r), at: tn.clock.now()}
+	switch c.op {
+	case "create", "recover":
+		c.externalID = externalIDIn(body)
+	case "find":
 		c.externalID = strings.TrimSuffix(strings.TrimPrefix(r.URL.Query().Get("filter"), `external_id eq "`), `"`)
 	}
 	tn.settle()
 	tn.mu.Lock()
 	tn.calls = append(tn.calls, c)
 	answered := tn.answered
-	late := c.op == "create" && tn.lateBy > 0
+	by, late := tn.lateBy[c.op]
 	if late {
 		request := r.Clone(context.WithoutCancel(r.Context()))
 		request.Body = io.NopCloser(bytes.NewReader(body))
-		tn.late = append(tn.late, lateCreate{c.at.Add(tn.lateBy), request})
-		tn.lateBy = 0
+		tn.late = append(tn.late, lateCall{c.at.Add(by), request})
+		delete(tn.lateBy, c.op)
 	}
 	tn.mu.Unlock()
 	if late {
@@ -127,20 +124,41 @@ func (tn *tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// createLate lets the next create fail, and take effect that much later by the
-// test's clock.
-func (tn *tenant) createLate(by time.Duration) {
-	tn.mu.Lock()
-	defer tn.mu.Unlock()
-	tn.lateBy = by
+// opOf names the call.
+func opOf(r *http.Request) string {
+	switch r.Method + " " + r.URL.Path {
+	case "POST /v1/manage/users":
+		return "create"
+	case "POST /v1/manage/recover-user":
+		return "recover"
+	case "GET /v2/users":
+		return "find"
+	}
+	if !strings.HasPrefix(r.URL.Path, "/v2/users/") {
+		return ""
+	}
+	return map[string]string{http.MethodGet: "get", http.MethodPatch: "update", http.MethodDelete: "delete"}[r.Method]
 }
 
-// settle lets late creates take effect whose time has come. Nobody can tell
+// createLate lets the next create fail, and take effect that much later by the
+// test's clock.
+func (tn *tenant) createLate(by time.Duration) { tn.beLate("create", by) }
+
+// beLate does the same for the next call of the op. Zero takes it back.
+func (tn *tenant) beLate(op string, by time.Duration) {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	if delete(tn.lateBy, op); by > 0 {
+		tn.lateBy[op] = by
+	}
+}
+
+// settle lets late calls take effect whose time has come. Nobody can tell
 // whether they did at their time or just before somebody looks.
 func (tn *tenant) settle() {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
-	tn.late = slices.DeleteFunc(tn.late, func(c lateCreate) bool {
+	tn.late = slices.DeleteFunc(tn.late, func(c lateCall) bool {
 		if c.at.After(tn.clock.now()) {
 			return false
 		}
@@ -149,11 +167,11 @@ func (tn *tenant) settle() {
 	})
 }
 
-// commit lets a create take effect, which met its fault when it arrived.
-func (tn *tenant) commit(create *http.Request) {
+// commit lets a call take effect, which met its fault when it arrived.
+func (tn *tenant) commit(call *http.Request) {
 	armed := tn.Faults()
 	tn.ClearFaults()
-	tn.Simulator.ServeHTTP(httptest.NewRecorder(), create)
+	tn.Simulator.ServeHTTP(httptest.NewRecorder(), call)
 	for _, fault := range armed {
 		if fault.Times -= fault.Hits; fault.Times > 0 {
 			if _, err := tn.AddFault(fault); err != nil {

@@ -6,6 +6,8 @@
 //	signup         carry a sign-up out at the provider; snoozes until done
 //	resend         send the enrolment mail again
 //	notice         tell the owner of a registered address of a sign-up with it
+//	email_proof    mail a code to an address that a user wants
+//	letter         send a letter about an account
 //	reconcile      mend what the others have left; every 15 s, one replica
 //	housekeeping   remove what has expired; every ten minutes, one replica
 //

@@ -16,6 +16,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
 )
@@ -56,6 +57,11 @@ type Handlers struct {
 	// Remind sends a user's enrolment mail again, as was wished for at that
 	// time.
 	Remind func(ctx context.Context, id directory.UserID, wished time.Time) (again time.Duration, err error)
+	// ProveEmail mails the code that proves an address, as CarrySignup does its
+	// work.
+	ProveEmail func(ctx context.Context, id account.EmailChangeID) (again time.Duration, err error)
+	// SendLetter sends a letter.
+	SendLetter func(ctx context.Context, id account.LetterID) (again time.Duration, err error)
 	// Reconcile mends what the others have left.
 	Reconcile func(ctx context.Context) error
 	// Compare does a part of the comparison of the directories and returns
@@ -147,6 +153,8 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	river.AddWorker(workers, &changeWorker{carry: handlers.CarryChange})
 	river.AddWorker(workers, &enrolWorker{carry: handlers.CarryUser})
 	river.AddWorker(workers, &remindWorker{remind: handlers.Remind})
+	river.AddWorker(workers, &proofWorker{post: handlers.ProveEmail})
+	river.AddWorker(workers, &letterWorker{post: handlers.SendLetter})
 	river.AddWorker(workers, &reconcileWorker{reconcile: handlers.Reconcile})
 	river.AddWorker(workers, &compareWorker{compare: handlers.Compare})
 	river.AddWorker(workers, &housekeepingWorker{housekeep: handlers.Housekeep})

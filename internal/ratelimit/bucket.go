@@ -15,6 +15,8 @@ const (
 	Global  = "global"
 	Login   = "login"
 	Logout  = "logout"
+	Email   = "email"
+	Admin   = "admin"
 )
 
 // Bucket is one bucket and how much it holds.
@@ -26,7 +28,9 @@ type Bucket struct {
 
 // ofClient reports whether the bucket is the caller's own, whose state may be
 // told.
-func (b Bucket) ofClient() bool { return b.Kind == Client || b.Kind == Login || b.Kind == Logout }
+func (b Bucket) ofClient() bool {
+	return b.Kind == Client || b.Kind == Login || b.Kind == Logout || b.Kind == Email || b.Kind == Admin
+}
 
 // action is what is limited, with buckets of its own.
 type action string
@@ -36,6 +40,8 @@ const (
 	resend action = "resend"
 	login  action = "login"
 	logout action = "logout"
+	email  action = "email"
+	admin  action = "admin"
 )
 
 func (a action) client(addr netip.Addr, limit Limit) Bucket {
@@ -46,6 +52,9 @@ func (a action) client(addr netip.Addr, limit Limit) Bucket {
 func (a action) clientBy(kind string, addr netip.Addr, limit Limit) Bucket {
 	return a.bucket(kind, ":"+clientKey(addr), limit)
 }
+
+// user is a user's bucket.
+func (a action) user(id string, limit Limit) Bucket { return a.bucket(Email, ":"+id, limit) }
 
 func (a action) address(canonical string, limit Limit) Bucket {
 	return a.bucket(Address, ":"+addressKey(canonical), limit)

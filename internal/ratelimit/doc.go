@@ -11,6 +11,7 @@
 //	global    action                                        3000/1m
 //	login     as client                                     300/1m
 //	logout    as client                                     600/1m
+//	email     user                                          5/1h
 //
 // An action takes one token from each of its buckets or none from any, so that
 // whom one bucket refuses drains no other: a blocked client cannot empty the
@@ -20,6 +21,7 @@
 //	resend    client, global; with tokens of its own
 //	login     login: flows begun and codes redeemed
 //	logout    logout: logout tokens sent by what may be a provider
+//	email     email, address: wishes for another address, with tokens of their own
 //
 // The buckets are the database's, shared by all replicas. A refusal is
 // remembered by the process until the database would think better of it, so

@@ -52,10 +52,10 @@ type Limiter struct {
 
 // Signup asks whether the client may sign the address up now. It returns
 // directory.ErrUnavailable.
-func (l *Limiter) Signup(ctx context.Context, client netip.Addr, email, domain string) (Decision, error) {
+func (l *Limiter) Signup(ctx context.Context, client netip.Addr, canonical, domain string) (Decision, error) {
 	return l.take(ctx,
 		signup.client(client, l.Limits.Client),
-		signup.address(email, l.Limits.Address),
+		signup.address(canonical, l.Limits.Address),
 		signup.domain(domain, l.Limits.Domain),
 		signup.global(l.Limits.Global))
 }
@@ -78,6 +78,18 @@ func (l *Limiter) Login(ctx context.Context, client netip.Addr) (Decision, error
 // directory.ErrUnavailable.
 func (l *Limiter) Logout(ctx context.Context, client netip.Addr) (Decision, error) {
 	return l.take(ctx, logout.clientBy(Logout, client, l.Limits.Logout))
+}
+
+// Email asks whether the user may ask for another e-mail address now, and
+// whether it may be mailed. It returns directory.ErrUnavailable.
+func (l *Limiter) Email(ctx context.Context, user, canonical string) (Decision, error) {
+	return l.take(ctx, email.user(user, l.Limits.Email), email.address(canonical, l.Limits.Address))
+}
+
+// AdminFailure asks whether the client may be told once more that its
+// administrator's token is none. It returns directory.ErrUnavailable.
+func (l *Limiter) AdminFailure(ctx context.Context, client netip.Addr) (Decision, error) {
+	return l.take(ctx, admin.clientBy(Admin, client, l.Limits.Admin))
 }
 
 // take takes a token from each of the buckets that limit, or none.

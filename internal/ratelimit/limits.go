@@ -24,6 +24,8 @@ type Limits struct {
 	Global  Limit
 	Login   Limit
 	Logout  Limit
+	Email   Limit
+	Admin   Limit // of tokens that are none
 }
 
 // DefaultLimits let an office behind one address sign up at once, and nobody
@@ -36,6 +38,8 @@ func DefaultLimits() Limits {
 		Global:  Limit{Count: 3000, Per: time.Minute},
 		Login:   Limit{Count: 300, Per: time.Minute},
 		Logout:  Limit{Count: 600, Per: time.Minute},
+		Email:   Limit{Count: 5, Per: time.Hour},
+		Admin:   Limit{Count: 30, Per: time.Minute},
 	}
 }
 
@@ -45,7 +49,10 @@ func (l Limits) Off() bool { return l == Limits{} }
 // named are the limits by the names that they have in settings, in the order
 // in which they are written.
 func (l *Limits) named() []namedLimit {
-	return []namedLimit{{Client, &l.Client}, {Address, &l.Address}, {Domain, &l.Domain}, {Global, &l.Global}, {Login, &l.Login}, {Logout, &l.Logout}}
+	return []namedLimit{
+		{Client, &l.Client}, {Address, &l.Address}, {Domain, &l.Domain}, {Global, &l.Global}, {Login, &l.Login}, {Logout, &l.Logout},
+		{Email, &l.Email}, {Admin, &l.Admin},
+	}
 }
 
 type namedLimit struct {
@@ -73,7 +80,7 @@ func ParseLimits(text string) (Limits, error) {
 		case !ok:
 			return Limits{}, fmt.Errorf("%w: %q is no name=limit", ErrLimits, part)
 		case limit == nil:
-			return Limits{}, fmt.Errorf("%w: there is no limit %q, only client, address, domain, global, login and logout", ErrLimits, name)
+			return Limits{}, fmt.Errorf("%w: there is no limit %q, only client, address, domain, global, login, logout, email and admin", ErrLimits, name)
 		case seen[name]:
 			return Limits{}, fmt.Errorf("%w: %s is there twice", ErrLimits, name)
 		}

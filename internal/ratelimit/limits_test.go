@@ -28,23 +28,23 @@ func TestLimitsAreReadAsTheyAreWritten(t *testing.T) {
 		"what is not named is as by default": {
 			"client=10/1s",
 			changed(func(l *ratelimit.Limits) { l.Client = ratelimit.Limit{Count: 10, Per: time.Second} }),
-			"client=10/1s,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m",
+			"client=10/1s,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m,email=5/1h,admin=30/1m",
 		},
 		"single buckets are off": {
 			" domain=off , address=2/90m",
 			changed(func(l *ratelimit.Limits) {
 				l.Domain, l.Address = ratelimit.Limit{}, ratelimit.Limit{Count: 2, Per: 90 * time.Minute}
 			}),
-			"client=30/1m,address=2/1h30m,domain=off,global=3000/1m,login=300/1m,logout=600/1m",
+			"client=30/1m,address=2/1h30m,domain=off,global=3000/1m,login=300/1m,logout=600/1m,email=5/1h,admin=30/1m",
 		},
-		"all buckets are off": {"client=off,address=off,domain=off,global=off,login=off,logout=off", ratelimit.Limits{}, "off"},
+		"all buckets are off": {"client=off,address=off,domain=off,global=off,login=off,logout=off,email=off,admin=off", ratelimit.Limits{}, "off"},
 		"the defaults by hand": {
 			"global=3000/60s,domain=600/1m0s,address=5/60m,client=30/1m", ratelimit.DefaultLimits(), "on",
 		},
 		"the longest time": {
 			"global=1/24h",
 			changed(func(l *ratelimit.Limits) { l.Global = ratelimit.Limit{Count: 1, Per: 24 * time.Hour} }),
-			"client=30/1m,address=5/1h,domain=600/1m,global=1/24h,login=300/1m,logout=600/1m",
+			"client=30/1m,address=5/1h,domain=600/1m,global=1/24h,login=300/1m,logout=600/1m,email=5/1h,admin=30/1m",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +111,8 @@ func TestLimitsComeBackAsTheyWere(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		want := ratelimit.Limits{
 			Client: limit.Draw(r, "client"), Address: limit.Draw(r, "address"),
-			Domain: limit.Draw(r, "domain"), Global: limit.Draw(r, "global"), Login: limit.Draw(r, "login"), Logout: limit.Draw(r, "logout"),
+			Domain: limit.Draw(r, "domain"), Global: limit.Draw(r, "global"), Login: limit.Draw(r, "login"), Logout: limit.Draw(r, "logout"), Email: limit.Draw(r, "email"),
+			Admin: limit.Draw(r, "admin"),
 		}
 		if got, err := ratelimit.ParseLimits(want.String()); err != nil || got != want {
 			r.Fatalf("%s: %+v, %v", want, got, err)

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 )
 
@@ -60,8 +61,8 @@ func (s *Store) changeUser(
 	return after.user(), nil
 }
 
-// write stores what has changed of a user who is locked.
-func write(tx *gorm.DB, id string, at time.Time, change map[string]any) error {
+// put stores what has changed of a user who is locked.
+func put(tx *gorm.DB, id string, at time.Time, change map[string]any) error {
 	change["updated_at"] = storedTime(at)
 	return tx.Model(&userRow{}).Where("id = ?", id).UpdateColumns(change).Error
 }
@@ -69,12 +70,19 @@ func write(tx *gorm.DB, id string, at time.Time, change map[string]any) error {
 // moveUser stores a user's move to another status, with what changes with it,
 // and its line of the audit.
 func (s *Store) moveUser(tx *gorm.DB, before userRow, to directory.Status, at time.Time, change map[string]any) error {
+	if before.Status == string(directory.Active) && to != directory.Active {
+		// Before the schema's trigger does so without a word.
+		if err := s.shutOut(tx, before); err != nil {
+			return err
+		}
+	}
+	was, is := shownValues(before, change)
 	change["status"] = string(to)
-	if err := write(tx, before.ID, at, change); err != nil {
+	if err := put(tx, before.ID, at, change); err != nil {
 		return err
 	}
 	return s.record(tx, transition{
-		at: at, user: before.ID, actor: actorOf(tx), from: directory.Status(before.Status), to: to,
+		at: at, user: before.ID, from: directory.Status(before.Status), to: to, before: was, after: is,
 	})
 }
 
@@ -106,13 +114,33 @@ func (s *Store) edit(tx *gorm.DB, before userRow, edit account.Edit) error {
 	if len(change) == 0 {
 		return nil
 	}
-	if err := write(tx, before.ID, edit.At, change); err != nil {
+	if err := put(tx, before.ID, edit.At, change); err != nil {
 		return err
 	}
-	if err := s.recordChange(tx, before.ID, "user.updated", edit.At); err != nil || !carried {
+	if err := s.movedOut(tx, before, edit); err != nil {
+		return err
+	}
+	if err := s.recordValues(tx, before, "user.updated", edit.At, change); err != nil || !carried {
 		return err
 	}
 	return s.wantSync(tx, directory.UserID(before.ID))
+}
+
+// movedOut sees to what follows from another address, if the edit has one: a
+// code for yet another is of no use any more, and the old one is told.
+func (s *Store) movedOut(tx *gorm.DB, before userRow, edit account.Edit) error {
+	if edit.Email == nil || edit.Email.Canonical() == before.EmailCanonical {
+		return nil
+	}
+	if err := forgetWish(tx, before.ID); err != nil {
+		return err
+	}
+	// Before they were active it may have been somebody else's, by a mistake in
+	// typing.
+	if !edit.Tell || before.ActivatedAt == nil {
+		return nil
+	}
+	return s.write(tx, letterAbout(before, account.LetterEmailChanged, edit.At))
 }
 
 // SuspendUser ends the user's sessions and lets them sign in no more. The
@@ -135,8 +163,10 @@ func (s *Store) SuspendUser(ctx context.Context, id directory.UserID, version in
 // shutOut ends all that the user could act by. A trigger of the schema has done
 // so for who was active; others have nothing, unless something went wrong.
 func (s *Store) shutOut(tx *gorm.DB, user userRow) error {
-	_, err := s.endOfUsers(tx, []string{user.ID}, tx.Model(&sessionRow{}), tx)
-	return err
+	if _, err := s.endOfUsers(tx, audit.Revoked, []string{user.ID}, tx.Model(&sessionRow{}), tx); err != nil {
+		return err
+	}
+	return forgetWish(tx, user.ID)
 }
 
 // RestoreUser undoes a suspension or, within its grace period, a deletion. It
@@ -180,14 +210,21 @@ func (s *Store) DeleteUser(ctx context.Context, id directory.UserID, deletion ac
 		if err := s.shutOut(tx, before); err != nil {
 			return err
 		}
+		if deletion.Tell {
+			letter := letterAbout(before, account.LetterClosing, deletion.At)
+			letter.DueAt = storedTimeOrNull(deletion.After)
+			if err := s.write(tx, letter); err != nil {
+				return err
+			}
+		}
 		return s.wantSync(tx, id)
 	})
 }
 
 // hasten brings the deletion of a user forward.
 func (s *Store) hasten(tx *gorm.DB, before userRow, at time.Time, change map[string]any) error {
-	if err := write(tx, before.ID, at, change); err != nil {
+	if err := put(tx, before.ID, at, change); err != nil {
 		return err
 	}
-	return s.recordChange(tx, before.ID, "user.deletion_hastened", at)
+	return s.recordValues(tx, before, "user.deletion_hastened", at, change)
 }

@@ -44,7 +44,8 @@ func TestEachMoveHasItsLineInTheAudit(t *testing.T) {
 			who  provision.Subject
 			want []string
 		}{
-			{anna, append(slices.Clone(born), "portico user.invited provisioning invited - signup", "user:"+string(anna.User.ID)+" user.active invited active -")},
+			{anna, append(slices.Clone(born), "portico user.invited provisioning invited - signup", "user:"+string(anna.User.ID)+" user.active invited active -",
+				"user:"+string(anna.User.ID)+" login.succeeded - - -", "user:"+string(anna.User.ID)+" login.succeeded - - -")},
 			{bert, append(slices.Clone(born), "portico user.invited provisioning invited - signup", "portico user.active invited active -",
 				"portico user.vanished - - -", "portico user.reappeared - - -")},
 			{carl, append(slices.Clone(born), "portico user.failed provisioning failed rejected signup")},

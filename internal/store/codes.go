@@ -10,6 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/session"
 )
@@ -103,14 +104,20 @@ func (s *Store) GrantCode(ctx context.Context, granted session.Granted, replaces
 		if err != nil {
 			return err
 		}
-		if _, err := s.endInOrder(tx, replaced); err != nil {
+		if _, err := s.endInOrder(tx, because(audit.Replaced, replaced)); err != nil {
 			return err
 		}
 		row, err := rowOfCode(granted, user.ID)
 		if err != nil {
 			return err
 		}
-		return tx.Create(&row).Error
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+		return s.note(tx, audit.Event{
+			At: granted.CreatedAt, Action: audit.LoginCodeGranted, UserID: user.ID,
+			Origin: audit.Origin{Actor: audit.User(user.ID)},
+		})
 	})
 	return mismatch(err)
 }
@@ -129,14 +136,23 @@ func (s *Store) RedeemCode(ctx context.Context, redemption session.Redemption) (
 		}
 		user = row.user()
 		if opening, refused = settle(redemption, granted, user); refused != nil {
-			return nil //nolint:nilerr // so that it is committed
+			refused = audit.Noted(refused)
+			return s.note(tx, codeRefused(redemption, user.ID))
 		}
-		return s.storeSession(tx, opening)
+		return s.storeSession(tx, opening, audit.LoginCodeRedeemed)
 	})
 	if err = cmp.Or(err, refused); err != nil {
 		return directory.User{}, session.Session{}, err
 	}
 	return user, opening.Session, nil
+}
+
+// codeRefused is the event of a code of the user's that was spent in vain.
+func codeRefused(redemption session.Redemption, user directory.UserID) audit.Event {
+	return audit.Event{
+		At: redemption.At, Action: audit.LoginCodeRefused, Outcome: audit.Refused, Reason: "login_code_invalid", UserID: user,
+		Origin: audit.Origin{Address: redemption.Opening.Session.Address},
+	}
 }
 
 // settle returns the session to open. It returns session.ErrCode, too, when the

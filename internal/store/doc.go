@@ -11,6 +11,8 @@
 //	native_codes      what native apps trade for sessions, by the hash
 //	used_flows        logins that were finished, so that none is finished twice
 //	used_logout_tokens  logouts of the provider's that were obeyed, likewise
+//	email_changes     addresses that users want, and the hashes of the codes
+//	letters           what is about to be mailed, and where to
 //	rate_limits       buckets: a client's, an address's, a domain's and all's
 //	provider_gate     what all replicas know of the provider: one row
 //	audit_events      every change of a status, written with the change

@@ -30,7 +30,7 @@ func (s *Store) InviteUser(ctx context.Context, user directory.User) (directory.
 		if err := tx.Create(&row).Error; err != nil {
 			return err
 		}
-		err := s.record(tx, transition{at: user.CreatedAt, user: row.ID, actor: actorOf(tx), to: user.Status})
+		err := s.record(tx, transition{at: user.CreatedAt, user: row.ID, to: user.Status})
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/portico-id/portico/internal/audit"
+	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/session"
 )
 
@@ -44,10 +46,22 @@ func (s *Store) EndSessionsOfProvider(ctx context.Context, logout session.Provid
 			sessions = sessions.Where("issuer = ? AND provider_session = ?", logout.Issuer, logout.Session)
 			codes = codes.Where("provider_session = ?", logout.Session)
 		}
-		ended, err = s.endOfUsers(tx, users, sessions, codes)
-		return err
+		if ended, err = s.endOfUsers(tx, audit.ProviderLogout, users, sessions, codes); err != nil {
+			return err
+		}
+		return s.note(tx, audit.Event{
+			Action: audit.LogoutTokenAccepted, UserID: onlyOne(users), After: audit.Values{"sessions_ended": ended},
+		})
 	})
 	return ended, err
+}
+
+// onlyOne is the user, if there is one and no other.
+func onlyOne(users []string) directory.UserID {
+	if len(users) != 1 {
+		return ""
+	}
+	return directory.UserID(users[0])
 }
 
 // whoLogsOut is about the users of a logout: its subject, who is one at most, or

@@ -8,7 +8,8 @@ import (
 // PurgeExpired removes at most limit rows of each kind that have been of no use
 // since before: sessions past their absolute end, or not used for as long as
 // idle then, marks of flows and of logout tokens that can no longer be opened,
-// codes of native apps, and idempotency keys that are forgotten. It returns how
+// codes of native apps, addresses that were not proven in time, letters that
+// nobody has sent for a week, and idempotency keys that are forgotten. It returns how
 // many it removed of the kind of which it removed most; as many as limit means
 // that there may be more.
 //
@@ -27,6 +28,8 @@ func (s *Store) PurgeExpired(ctx context.Context, before time.Time, idle time.Du
 		{"native_codes", "code_hash", "expires_at", before},
 		{"used_flows", "flow_id", "expires_at", before},
 		{"used_logout_tokens", "token_hash", "expires_at", before},
+		{"email_changes", "user_id", "expires_at", before},
+		{"letters", "id", "created_at", before.Add(-7 * 24 * time.Hour)},
 		{"idempotency_keys", "key_hash", "expires_at", before},
 	} {
 		purged := s.db.WithContext(ctx).Exec(`

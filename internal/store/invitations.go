@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/invitation"
 )
 
@@ -62,7 +63,23 @@ func (r invitationRow) invitation() invitation.Invitation {
 // CreateInvitation stores a new invitation.
 func (s *Store) CreateInvitation(ctx context.Context, i invitation.Invitation) error {
 	row := rowOfInvitation(i)
-	return translate(s.db.WithContext(ctx).Create(&row).Error)
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		if err := tx.Create(&row).Error; err != nil {
+			return err
+		}
+		terms := audit.Values{"uses": i.Uses, "expires_at": row.ExpiresAt}
+		if i.Email != "" {
+			terms["email"] = i.Email
+		}
+		return s.note(tx, audit.Event{
+			At: i.CreatedAt, Action: audit.InvitationCreated, Target: invited(i.ID), After: terms,
+		})
+	})
+}
+
+// invited is the invitation as what is acted upon.
+func invited(id invitation.ID) audit.Target {
+	return audit.Target{Kind: audit.TargetInvitation, ID: string(id)}
 }
 
 // ListInvitations returns up to limit invitations that are older than before,
@@ -88,15 +105,24 @@ func (s *Store) ListInvitations(ctx context.Context, before invitation.ID, limit
 // revoked already keeps the time at which it was. It returns
 // invitation.ErrNotFound.
 func (s *Store) RevokeInvitation(ctx context.Context, id invitation.ID, now time.Time) error {
-	revoked := s.db.WithContext(ctx).Model(&invitationRow{}).Where("id = ?", string(id)).
-		Update("revoked_at", gorm.Expr("COALESCE(revoked_at, ?)", storedTime(now)))
-	if revoked.Error != nil {
-		return translate(revoked.Error)
-	}
-	if revoked.RowsAffected == 0 {
-		return invitation.ErrNotFound
-	}
-	return nil
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		byID := func() *gorm.DB { return tx.Model(&invitationRow{}).Where("id = ?", string(id)) }
+		revoked := byID().Where("revoked_at IS NULL").Update("revoked_at", storedTime(now))
+		if revoked.Error != nil {
+			return revoked.Error
+		}
+		if revoked.RowsAffected == 1 {
+			return s.note(tx, audit.Event{At: now, Action: audit.InvitationRevoked, Target: invited(id)})
+		}
+		var n int64
+		if err := byID().Count(&n).Error; err != nil {
+			return err
+		}
+		if n == 0 {
+			return invitation.ErrNotFound
+		}
+		return nil
+	})
 }
 
 // redeemInvitation takes one use of the code with this hash for an address, in

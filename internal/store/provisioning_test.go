@@ -33,7 +33,9 @@ func TestASubjectIsFoundByItsSignup(t *testing.T) {
 		want.User = directory.User{
 			ID: userID, ExternalID: directory.ExternalID(userID), Email: directory.RestoreEmail("Anna@example.com", "anna@example.com"),
 			DisplayName: "Anna", Status: directory.Received, CreatedAt: moment, UpdatedAt: moment.Add(time.Second),
+			Locale: "de", Origin: directory.FromSignup, Sync: directory.SyncSynced, Version: 1,
 		}
+		want.MadeThere = true
 		if found := find(t, s, id); found != want || enlisted != want {
 			t.Errorf("found %+v, enlisted %+v, not %+v", found, enlisted, want)
 		}

@@ -91,6 +91,7 @@ func rows() map[string]any {
 		"reconciliations": reconciliationRow{}, "reconciliation_users": reconciliationUserRow{},
 		"reconciliation_suspects": suspectRow{}, "reconciliation_findings": findingRow{},
 		"imports": importRow{}, "import_rows": importedRow{},
+		"email_changes": emailChangeRow{}, "letters": letterRow{},
 	}
 }
 

@@ -28,7 +28,7 @@ func (s *Store) OpenSession(ctx context.Context, identity directory.Identity, op
 			return err
 		}
 		opening.Session.UserID = user.ID
-		return s.storeSession(tx, opening)
+		return s.storeSession(tx, opening, audit.LoginSucceeded)
 	})
 	if err != nil {
 		return directory.User{}, mismatch(err)
@@ -37,7 +37,7 @@ func (s *Store) OpenSession(ctx context.Context, identity directory.Identity, op
 }
 
 // recognise returns the user whom the identity proves, locked, as they are
-// after the login.
+// after the login. Its errors say whom they are about.
 func (s *Store) recognise(tx *gorm.DB, identity directory.Identity, at time.Time) (directory.User, error) {
 	var row userRow
 	// The lock orders logins, suspensions and logouts of one user: whichever
@@ -52,16 +52,16 @@ func (s *Store) recognise(tx *gorm.DB, identity directory.Identity, at time.Time
 	before := row.user()
 	after, err := before.SignIn(identity)
 	if err != nil || after == before {
-		return after, err
+		return after, audit.About(err, before.ID)
 	}
 	after.UpdatedAt = at
-	return after, s.signIn(tx, row, after)
+	return after, audit.About(s.signIn(tx, row, after), before.ID)
 }
 
 // mismatch says of a violation that another user here is bound to the identity.
 func mismatch(err error) error {
 	if violates(err, "users_internal_id_key") || violates(err, "users_issuer_subject_key") {
-		return directory.ErrIdentityMismatch
+		return audit.About(directory.ErrIdentityMismatch, audit.UserOf(err))
 	}
 	return err
 }
@@ -105,9 +105,9 @@ func (s *Store) signIn(tx *gorm.DB, before userRow, after directory.User) error 
 	})
 }
 
-// storeSession stores a session of a user who is locked, and ends those that it
-// replaces and those that are too many.
-func (s *Store) storeSession(tx *gorm.DB, opening session.Opening) error {
+// storeSession stores a session of a user who is locked, ends those that it
+// replaces and those that are too many, and writes down how it came about.
+func (s *Store) storeSession(tx *gorm.DB, opening session.Opening, action string) error {
 	row, err := rowOfSession(opening.Session, opening.Hash)
 	if err != nil {
 		return err
@@ -115,18 +115,22 @@ func (s *Store) storeSession(tx *gorm.DB, opening session.Opening) error {
 	if err := tx.Create(&row).Error; err != nil {
 		return err
 	}
-	ended, err := idsOf(tx, opening.Replaces)
+	if err := s.note(tx, opened(opening.Session, action)); err != nil {
+		return err
+	}
+	replaced, err := idsOf(tx, opening.Replaces)
 	if err != nil {
 		return err
 	}
+	ending := because(audit.Replaced, replaced)
 	if opening.MaxPerUser > 0 {
-		tooMany, err := surplus(tx, opening, ended)
+		tooMany, err := surplus(tx, opening, replaced)
 		if err != nil {
 			return err
 		}
-		ended = append(ended, tooMany...)
+		maps.Copy(ending, because(audit.TooMany, tooMany))
 	}
-	_, err = s.endInOrder(tx, ended)
+	_, err = s.endInOrder(tx, ending)
 	return err
 }
 
@@ -157,21 +161,25 @@ func surplus(tx *gorm.DB, opening session.Opening, but []string) ([]string, erro
 	return ids, err
 }
 
-// endInOrder removes sessions and returns how many there were.
+// endInOrder removes sessions, each for its reason, writes that down, and
+// returns how many there were.
 //
 // Rows are locked in the order of their ids, everywhere where several are, and
 // after their user's: two who end the same sessions never wait for each other.
-func (s *Store) endInOrder(tx *gorm.DB, ids []string) (int, error) {
-	slices.Sort(ids)
+func (s *Store) endInOrder(tx *gorm.DB, ending map[string]string) (int, error) {
 	ended := 0
-	for chunk := range slices.Chunk(slices.Compact(ids), touchAtOnce) {
-		deleted := tx.Exec(`
+	for chunk := range slices.Chunk(slices.Sorted(maps.Keys(ending)), touchAtOnce) {
+		var gone []endedRow
+		err := tx.Raw(`
 			WITH ended AS MATERIALIZED (SELECT id FROM sessions WHERE id IN ? ORDER BY id `+s.on(Postgres, "FOR UPDATE")+`)
-			DELETE FROM sessions WHERE id IN (SELECT id FROM ended)`, chunk)
-		if deleted.Error != nil {
-			return 0, deleted.Error
+			DELETE FROM sessions WHERE id IN (SELECT id FROM ended) RETURNING id, user_id`, chunk).Scan(&gone).Error
+		if err != nil {
+			return 0, err
 		}
-		ended += int(deleted.RowsAffected)
+		if err := s.noteEnded(tx, gone, func(id string) string { return ending[id] }); err != nil {
+			return 0, err
+		}
+		ended += len(gone)
 	}
 	return ended, nil
 }
@@ -192,31 +200,30 @@ func (s *Store) ListSessions(ctx context.Context, user directory.UserID) ([]sess
 	return found, nil
 }
 
-// EndSession removes the session. It returns session.ErrUnknown when there is
-// none.
+// EndSession removes the session, whose user wants that. It returns
+// session.ErrUnknown when there is none.
 func (s *Store) EndSession(ctx context.Context, hash session.Hash) error {
-	ended := s.db.WithContext(ctx).
-		Where("token_hash = @hash", map[string]any{"hash": hash[:]}).Delete(&sessionRow{})
-	if ended.Error != nil {
-		return translate(ended.Error)
-	}
-	if ended.RowsAffected == 0 {
-		return session.ErrUnknown
-	}
-	return nil
+	return s.endOne(ctx, audit.LoggedOut, "token_hash = @hash", map[string]any{"hash": hash[:]})
 }
 
 // EndSessionByID removes a session of the user. It returns session.ErrUnknown
 // when they have none with this id.
 func (s *Store) EndSessionByID(ctx context.Context, user directory.UserID, id session.ID) error {
-	ended := s.db.WithContext(ctx).Where("id = ? AND user_id = ?", string(id), string(user)).Delete(&sessionRow{})
-	if ended.Error != nil {
-		return translate(ended.Error)
-	}
-	if ended.RowsAffected == 0 {
-		return session.ErrUnknown
-	}
-	return nil
+	return s.endOne(ctx, audit.Revoked, "id = @id AND user_id = @user", map[string]any{"id": string(id), "user": string(user)})
+}
+
+// endOne removes the session that the condition is about.
+func (s *Store) endOne(ctx context.Context, why, condition string, values map[string]any) error {
+	return s.transact(ctx, func(tx *gorm.DB) error {
+		var gone []endedRow
+		if err := tx.Raw(`DELETE FROM sessions WHERE `+condition+` RETURNING id, user_id`, values).Scan(&gone).Error; err != nil {
+			return err
+		}
+		if len(gone) == 0 {
+			return session.ErrUnknown
+		}
+		return s.noteEnded(tx, gone, func(string) string { return why })
+	})
 }
 
 // EndSessionsOf removes the user's sessions except the one to keep, if that is
@@ -232,7 +239,7 @@ func (s *Store) EndSessionsOf(ctx context.Context, user directory.UserID, keep s
 		if keep != "" {
 			which = which.Where("id <> ?", string(keep))
 		}
-		ended, err = s.endOfUsers(tx, users, which, tx)
+		ended, err = s.endOfUsers(tx, audit.Revoked, users, which, tx)
 		return err
 	})
 	return ended, err
@@ -248,7 +255,7 @@ func (s *Store) lockUsers(tx, which *gorm.DB) ([]string, error) {
 
 // endOfUsers removes those sessions and codes of users who are locked that the
 // two queries are about. It returns how many sessions those were.
-func (s *Store) endOfUsers(tx *gorm.DB, users []string, sessions, codes *gorm.DB) (int, error) {
+func (s *Store) endOfUsers(tx *gorm.DB, why string, users []string, sessions, codes *gorm.DB) (int, error) {
 	if len(users) == 0 {
 		return 0, nil
 	}
@@ -256,7 +263,7 @@ func (s *Store) endOfUsers(tx *gorm.DB, users []string, sessions, codes *gorm.DB
 	if err := sessions.Where("user_id IN ?", users).Pluck("id", &ids).Error; err != nil {
 		return 0, err
 	}
-	ended, err := s.endInOrder(tx, ids)
+	ended, err := s.endInOrder(tx, because(why, ids))
 	if err != nil {
 		return 0, err
 	}

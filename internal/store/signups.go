@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
 	"github.com/portico-id/portico/internal/signup"
@@ -41,6 +42,10 @@ func (s *Store) AcceptSignup(ctx context.Context, a signup.Acceptance) error {
 				return err
 			}
 			receipt.InvitationID = orNull(string(id))
+			redeemed := audit.Event{At: a.At, Action: audit.InvitationRedeemed, SignupID: string(a.ID), Target: invited(id)}
+			if err := s.note(tx, redeemed); err != nil {
+				return err
+			}
 		}
 		if err := tx.Create(&receipt).Error; err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
 )
@@ -26,6 +27,8 @@ type Jobs interface {
 	EnqueueEnrol(ctx context.Context, tx *sql.Tx, id directory.UserID) error
 	EnqueueImports(ctx context.Context, tx *sql.Tx, ids []directory.UserID) error
 	EnqueueRemind(ctx context.Context, tx *sql.Tx, id directory.UserID) error
+	EnqueueEmailProof(ctx context.Context, tx *sql.Tx, id account.EmailChangeID) error
+	EnqueueLetter(ctx context.Context, tx *sql.Tx, id account.LetterID) error
 }
 
 // Store is the directory's rows behind the stores that the domain asks for:

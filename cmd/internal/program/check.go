@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -49,7 +50,7 @@ func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error
 		}
 		findings = append(findings, config.tryDatabase(ctx)...)
 		findings = append(findings, config.tryProvider(ctx, p)...)
-		findings = append(findings, config.tryAPI(ctx))
+		findings = append(findings, config.tryAPI(ctx)...)
 		if p.challenge != nil {
 			findings = append(findings, config.tryChallenge(ctx, p))
 		}
@@ -143,27 +144,62 @@ func (noFlows) UseFlow(context.Context, string, time.Time) (bool, error) {
 	return false, directory.ErrUnavailable
 }
 
-// tryAPI looks up a user who does not exist: the only call that proves the
-// token and has no effect. manage-v1 alone has none.
-func (c Config) tryAPI(ctx context.Context) finding {
+// tryAPI authenticates to the management API and makes the calls of it that
+// have no effect: workforce v2's look-ups. manage-v1 alone has none.
+func (c Config) tryAPI(ctx context.Context) []finding {
 	const what = "management API"
-	if c.BeyondLookup != "v2" {
-		return finding{what, "unknown", "manage-v1 has no call without an effect: sign somebody up to see"}
-	}
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
 	client, err := newBeyond(c)
-	if err != nil {
-		return found(what, err, "")
+	if err == nil {
+		defer client.CloseIdle()
+		err = client.Authenticate(ctx)
 	}
-	defer client.CloseIdle()
+	if err != nil {
+		return []finding{found(what, fmt.Errorf("%s: %w", c.beyondAs(), err), "")}
+	}
+	if c.BeyondLookup != "v2" {
+		return []finding{
+			{what, "unknown", c.beyondAs() + "; manage-v1 has no call without an effect: sign somebody up to see"},
+			{"users at the provider", "warning", "PORTICO_BEYOND_LOOKUP=none: they can be neither listed nor changed"},
+		}
+	}
 	_, err = client.FindUser(ctx, "portico-check")
 	switch beyondidentity.ClassOf(err) {
 	case "", beyondidentity.NotFound:
-		return found(what, nil, "token accepted, users can be looked up by external_id")
+		return []finding{
+			found(what, nil, c.beyondAs()+" accepted, users can be looked up by external_id"), c.tryUsers(ctx, client),
+		}
 	case beyondidentity.Unauthorized:
-		return found(what, fmt.Errorf("the token is refused for look-ups: replace it, or set PORTICO_BEYOND_LOOKUP=none (%w)", err), "")
-	default:
-		return found(what, err, "")
+		err = fmt.Errorf("%s refused for look-ups: replace it, or set PORTICO_BEYOND_LOOKUP=none (%w)", c.beyondAs(), err)
 	}
+	return []finding{found(what, err, "")}
+}
+
+// tryUsers says whether users can be listed, and be looked up by internal_id.
+// What is not allowed is not needed for sign-ups, but for all that comes after.
+func (c Config) tryUsers(ctx context.Context, client *beyondidentity.Client) finding {
+	const what = "users at the provider"
+	_, listed := client.ListUsers(ctx, beyondidentity.Page{Size: 1})
+	_, got := client.GetUser(ctx, "portico-check")
+	if beyondidentity.ClassOf(got) == beyondidentity.NotFound {
+		got = nil
+	}
+	var refused []string
+	for _, call := range []struct {
+		name string
+		err  error
+	}{{"listed", listed}, {"looked up by internal_id", got}} {
+		switch beyondidentity.ClassOf(call.err) {
+		case "":
+		case beyondidentity.Unauthorized:
+			refused = append(refused, call.name)
+		default:
+			return found(what, call.err, "")
+		}
+	}
+	if len(refused) > 0 {
+		return finding{what, "warning", fmt.Sprintf("%s may not have them %s: give it users:read", c.beyondAs(), strings.Join(refused, " and "))}
+	}
+	return found(what, nil, "can be listed and looked up by internal_id; whether they can be changed shows with the first change")
 }

@@ -27,7 +27,8 @@ import (
 type Config struct {
 	PublicURL          string   `help:"Where clients reach Portico: an https origin, without a path." placeholder:"URL" group:"http"`
 	Listen             string   `help:"Address of the API." default:":8080" group:"http"`
-	OpsListen          string   `help:"Address of the operations listener: /livez and /readyz. Keep it private." default:"127.0.0.1:9090" group:"http"`
+	OpsListen          string   `help:"Address of the operations listener: /livez, /readyz and /admin. Keep it private." default:"127.0.0.1:9090" group:"http"`
+	AdminTokens        Secret   `help:"Tokens of administrators: NAME SCOPE[,SCOPE…] sha256:HEX, apart by semicolons. Make one with portico admin-token new. Without any, the operations listener has its probes and nothing else." placeholder:"ENTRIES" group:"http"`
 	FrontendOrigins    []string `help:"Origins of the apps that may call the API from a browser, comma-separated." placeholder:"ORIGIN" group:"http"`
 	DefaultReturnTo    string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`
 	NativeRedirectURIs []string `name:"native-redirect-uris" help:"Where logins of native apps through the system's browser may end, comma-separated: https addresses that an app has claimed, com.example.app:/path, or loopback addresses, whose port is free." placeholder:"URI" group:"http"`
@@ -37,7 +38,7 @@ type Config struct {
 	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
 
 	SignupMode          string   `help:"Who may sign up: open (anyone), invite (who has a code of portico invitations) or closed (nobody)." default:"open" group:"signup"`
-	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
+	RateLimits          string   `help:"on, off, or limits such as client=30/1m,address=5/1h,domain=600/1m,global=3000/1m,login=300/1m,logout=600/1m,email=5/1h,admin=30/1m. A part that is not named keeps its default; each may be off." default:"on" group:"signup"`
 	EmailAllow          []string `help:"Addresses that are admitted whatever else is set, comma-separated: anna@example.com, example.com, *.example.com, admin@*." placeholder:"PATTERN" group:"signup"`
 	EmailBlock          []string `help:"Addresses that are not admitted, in the same form. With * only those of PORTICO_EMAIL_ALLOW are." placeholder:"PATTERN" group:"signup"`
 	EmailDisposable     string   `help:"Throw-away mailboxes: refuse or allow." default:"refuse" group:"signup"`
@@ -52,11 +53,13 @@ type Config struct {
 	MailTemplates string `help:"Folder with templates in place of those that are built in." placeholder:"PATH" group:"mail"`
 	AppName       string `help:"What the app is called in mails. By default the host of the first front-end origin." placeholder:"NAME" group:"mail"`
 
-	BeyondAPI        string        `name:"beyond-api" help:"Generation of Beyond Identity's management API. Only manage-v1 so far." default:"manage-v1" group:"beyond"`
-	BeyondAPIURL     string        `name:"beyond-api-url" help:"Where that API is." default:"https://api.byndid.com" group:"beyond"`
-	BeyondAPIToken   Secret        `name:"beyond-api-token" help:"Its token. From a file, it is read again for every call, so replacing it needs no restart." placeholder:"TOKEN" group:"beyond"`
-	BeyondLookup     string        `help:"Whether users can be looked up by external_id beside manage-v1: v2 or none." default:"v2" group:"beyond"`
-	BeyondQuarantine time.Duration `help:"How long a create whose answer was lost may still take effect. Until then the user is only looked up, not created again." default:"60s" group:"beyond"`
+	BeyondAPI          string        `name:"beyond-api" help:"Generation of Beyond Identity's management API. Only manage-v1 so far." default:"manage-v1" group:"beyond"`
+	BeyondAPIURL       string        `name:"beyond-api-url" help:"Where that API is." default:"https://api.byndid.com" group:"beyond"`
+	BeyondAPIToken     Secret        `name:"beyond-api-token" help:"Its token, from the console, unless PORTICO_BEYOND_CLIENT_ID is set. From a file, it is read again for every call, so replacing it needs no restart." placeholder:"TOKEN" group:"beyond"`
+	BeyondClientID     string        `name:"beyond-client-id" help:"Client at that API, in place of its token: Portico fetches tokens by itself, and renews them before their end." placeholder:"ID" group:"beyond"`
+	BeyondClientSecret Secret        `name:"beyond-client-secret" help:"That client's secret. From a file, it is read again whenever a token is fetched." placeholder:"SECRET" group:"beyond"`
+	BeyondLookup       string        `help:"Whether users can be looked up by external_id beside manage-v1: v2 or none." default:"v2" group:"beyond"`
+	BeyondQuarantine   time.Duration `help:"How long a create whose answer was lost may still take effect. Until then the user is only looked up, not created again." default:"60s" group:"beyond"`
 
 	BeyondRatePerMinute int `help:"Calls a minute that all replicas together make, sign-ups before the rest. 0 for as many as there are: a 429 is obeyed in any case." default:"0" group:"beyond"`
 
@@ -80,6 +83,8 @@ type Config struct {
 	SessionRecentLogin time.Duration `help:"How long ago that may be for what needs a recent login, such as ending other sessions." default:"15m" group:"session"`
 	SessionsPerUser    int           `help:"How many sessions a user may have. One more ends the one that was not used for longest. 0 for as many as they like." default:"50" group:"session"`
 	Keys               Secret        `help:"Keys that seal logins under way: base64 of 32 random bytes each, comma-separated, newest first." placeholder:"KEYS" group:"session"`
+
+	DeleteGrace time.Duration `help:"How long after a user has closed their account it is deleted for good. Until then an operator can restore it." default:"72h" group:"account"`
 
 	AllowInsecureLocalhost bool   `help:"Permit http for localhost: cookies then lack Secure and their prefix. For trials only." group:"misc"`
 	LogLevel               string `help:"debug, info, warn or error." default:"info" group:"misc"`
@@ -109,7 +114,8 @@ func setting(name string, err error) error { return fmt.Errorf("%s %w", name, er
 func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
-		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkChoices, c.checkSessions, c.checkReconcile, c.checkNetwork, c.checkSignups, c.checkMail,
+		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkBeyond, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
+		c.checkAccounts, c.checkReconcile,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err
@@ -218,9 +224,6 @@ func site(u *url.URL) string {
 func (c *Config) checkSecrets(p *plan) error {
 	if c.DatabaseURL.value == "" {
 		return errors.New("PORTICO_DATABASE_URL is not set")
-	}
-	if err := c.BeyondAPIToken.check(); err != nil {
-		return setting("PORTICO_BEYOND_API_TOKEN", err)
 	}
 	if c.OIDCClientID == "" {
 		return errors.New("PORTICO_OIDC_CLIENT_ID is not set")

@@ -133,6 +133,10 @@ func TestTheLimitsAreInTheREADME(t *testing.T) {
 			"an idempotency key":              short(signup.KeyLife),
 			"logins begun and codes redeemed": times(by.Login, " for a client"),
 			"logout tokens":                   times(by.Logout, " for a sender"),
+			"wishes for another address":      times(by.Email, " for a user") + ", " + times(by.Address, " for an address"),
+			"the code that proves it": fmt.Sprintf("%s, %d tries, once",
+				short(duration(t, "internal/account/email.go", "proofTime")), number(t, "internal/account/email.go", "maxTries")),
+			"administrators' tokens that are none": times(by.Admin, " for a client"),
 			"sign-ups": strings.Join([]string{
 				times(by.Client, " for a client"), times(by.Address, " for an address"), times(by.Domain, " for a domain"), times(by.Global, " in all"),
 			}, ", "),

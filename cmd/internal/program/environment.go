@@ -16,15 +16,11 @@ const (
 	fileSuffix = "_FILE"
 )
 
-// notYet are variables of later versions. One that would protect something may
-// only say what is true now; the others are taken and have no effect, which
-// serve says when it starts.
+// notYet are variables of later versions, which may only say what is true now.
 //
 //nolint:gochecknoglobals // a table
 var notYet = map[string]string{
 	"PORTICO_DOCS": "false",
-
-	"PORTICO_ADMIN_TOKENS": "",
 }
 
 // environment is the PORTICO_ part of the process's environment.
@@ -49,7 +45,7 @@ func newEnvironment(pairs []string) (environment, error) {
 	known[importDatabaseURL] = true // of one command, and so no setting of serve's
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		if only, ok := notYet[name]; ok {
-			if only != "" && env[name] != only {
+			if env[name] != only {
 				return nil, fmt.Errorf("%s can only be %s in this version", name, only)
 			}
 			continue
@@ -66,17 +62,6 @@ func newEnvironment(pairs []string) (environment, error) {
 		return nil, fmt.Errorf("%s is not a setting of Portico", name)
 	}
 	return env, nil
-}
-
-// withoutEffect are the variables that are set and not used yet.
-func (env environment) withoutEffect() []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if only, ok := notYet[name]; ok && only == "" {
-			names = append(names, name)
-		}
-	}
-	return names
 }
 
 // Resolve returns the variable's value for a flag that was not given.

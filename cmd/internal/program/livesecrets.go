@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/portico-id/portico/internal/admintoken"
 	"github.com/portico-id/portico/internal/clientkey"
 	"github.com/portico-id/portico/internal/keyring"
 	"github.com/portico-id/portico/internal/login"
@@ -18,6 +19,7 @@ type liveSecrets struct {
 	keys         *keyring.Ring
 	clientSecret atomic.Pointer[login.Secret]
 	clientKey    atomic.Pointer[clientkey.Key]
+	adminTokens  atomic.Pointer[admintoken.Tokens]
 }
 
 // newLiveSecrets puts the configured secrets into use, or returns an error that
@@ -57,6 +59,18 @@ type replaceable struct {
 
 // replaceable are the secrets that the configuration has a use for.
 func (l *liveSecrets) replaceable(c *Config) []replaceable {
+	all := l.ofLogins(c)
+	if c.AdminTokens.value != "" || c.AdminTokens.file != "" {
+		all = append(all, replaceable{
+			setting: "PORTICO_ADMIN_TOKENS", secret: c.AdminTokens, origin: "make one with `portico admin-token new`",
+			take: l.takeAdminTokens, ids: func() []string { return l.adminTokens.Load().Names() },
+		})
+	}
+	return all
+}
+
+// ofLogins are those that logins need.
+func (l *liveSecrets) ofLogins(c *Config) []replaceable {
 	keys := replaceable{
 		setting: "PORTICO_KEYS", secret: c.Keys, origin: "make one with `openssl rand -base64 32`",
 		take: l.takeKeys, ids: func() []string { return l.keys.IDs() },
@@ -103,6 +117,19 @@ func (l *liveSecrets) takeClientKey(text string) error {
 	l.clientKey.Store(key)
 	return nil
 }
+
+func (l *liveSecrets) takeAdminTokens(text string) error {
+	tokens, err := admintoken.Parse(text)
+	if err != nil {
+		return fmt.Errorf("holds %w", err)
+	}
+	l.adminTokens.Store(tokens)
+	return nil
+}
+
+// AdminTokens returns the administrators' tokens that are good now: nil where
+// none is configured.
+func (l *liveSecrets) AdminTokens() *admintoken.Tokens { return l.adminTokens.Load() }
 
 // errNoSecret is for a configuration that authenticates in another way.
 var errNoSecret = errors.New("none is configured")

@@ -57,16 +57,16 @@ func TestASVS_6_3_8_NobodyLearnsWhoIsRegistered(t *testing.T) {
 	timings(t, b, registered)
 }
 
-// holder has a registered address.
-type holder struct{ email, standing string }
+// registration is a registered address.
+type registration struct{ email, standing string }
 
 // register makes users in every standing.
-func register(t *testing.T, w *world, b *browser, n int) []holder {
+func register(t *testing.T, w *world, b *browser, n int) []registration {
 	t.Helper()
-	var accounts []holder
+	var accounts []registration
 	var receipts []receipt
 	for i := range n {
-		a := holder{fmt.Sprintf("registered-%d@example.com", i), standings[i%len(standings)]}
+		a := registration{fmt.Sprintf("registered-%d@example.com", i), standings[i%len(standings)]}
 		accounts = append(accounts, a)
 		receipts = append(receipts, b.signUp(a.email))
 	}
@@ -85,7 +85,7 @@ func register(t *testing.T, w *world, b *browser, n int) []holder {
 
 // pair is a registered address and another.
 type pair struct {
-	known    holder
+	known    registration
 	unknown  string
 	receipts [2]receipt
 }
@@ -129,7 +129,7 @@ func (a answer) redacted() string {
 // timings times sign-ups with registered and unregistered addresses in random
 // order, and holds the difference of their medians against what two halves of
 // the same kind differ by.
-func timings(t *testing.T, b *browser, registered []holder) {
+func timings(t *testing.T, b *browser, registered []registration) {
 	t.Helper()
 	var known, unknown []time.Duration
 	client := &http.Client{Transport: &http.Transport{}}

@@ -41,6 +41,7 @@ type cli struct {
 	Reconcile   reconcileCmd   `cmd:"" help:"Compare the two directories, and repair what is asked for. Ends with status 3 if they differ."`
 	Invitations invitationsCmd `cmd:"" help:"Look after invitations, for sign-up by invitation only."`
 	ClientKey   clientKeyCmd   `cmd:"" help:"Look after the key of PORTICO_OIDC_CLIENT_AUTH=private_key_jwt."`
+	AdminToken  adminTokenCmd  `cmd:"" help:"Look after administrators' tokens."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
@@ -103,6 +104,7 @@ func groups() []kong.Group {
 		{Key: "beyond", Title: "Beyond Identity's management API"},
 		{Key: "oidc", Title: "OpenID Connect"},
 		{Key: "session", Title: "Sessions"},
+		{Key: "account", Title: "Accounts"},
 		{Key: "misc", Title: "Everything else"},
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/store"
 )
@@ -39,7 +38,7 @@ func (cmd serveCmd) Run(ctx context.Context, env environment, out streams) error
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	collectLess()
-	return Serve(ctx, cmd.Config, Options{Log: out.stdout, WithoutEffect: env.withoutEffect(), Reload: reload})
+	return Serve(ctx, cmd.Config, Options{Log: out.stdout, Reload: reload})
 }
 
 // gcPercent lets the heap grow to three times what is in use before it is
@@ -57,8 +56,7 @@ func collectLess() {
 
 // Options are what serve takes that is no setting.
 type Options struct {
-	Log           io.Writer // gets one JSON object a line
-	WithoutEffect []string  // settings that were given and do nothing yet
+	Log io.Writer // gets one JSON object a line
 	// Reload asks for the files of secrets to be read again at once.
 	Reload <-chan os.Signal
 }
@@ -75,9 +73,6 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	log.InfoContext(ctx, "starting", slog.String("version", version()), slog.Any("config", config))
 	for _, warning := range p.warnings {
 		log.WarnContext(ctx, "the configuration will disappoint", slog.String("because", warning))
-	}
-	for _, name := range options.WithoutEffect {
-		log.WarnContext(ctx, "a setting has no effect in this version", slog.String("setting", name))
 	}
 	db, err := openDatabase(ctx, config)
 	if err != nil {
@@ -206,7 +201,7 @@ func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error 
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	main := newServer(p.api, log)
-	ops := newServer(api.Ops(func(ctx context.Context) error {
+	ops := newServer(p.api.Ops(func(ctx context.Context) error {
 		if !ready.Load() {
 			return errors.New("stopping or not yet started")
 		}

@@ -2,14 +2,13 @@ package program
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/portico-id/portico/api"
+	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/gate"
@@ -51,6 +50,7 @@ type parts struct {
 	login    *login.RelyingParty
 	carry    *provision.Service
 	signups  *signup.Service
+	accounts *account.Service
 	api      *api.API
 	beyond   *beyondidentity.Client
 	reload   *reloader
@@ -92,13 +92,14 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 	}
 	limiter := newLimiter(p, stored)
 	signups := newSignups(config, p, stored, limiter)
-	served, err := newAPI(config, p, rp, sessions, signups, limiter, log)
+	accounts := newAccounts(config, p, stored, limiter, log)
+	served, err := newAPI(config, p, stored, rp, sessions, signups, accounts, limiter, log)
 	if err != nil {
 		return nil, err
 	}
 	carry := newProvision(config, p, stored, q, beyond, log)
 	return &parts{
-		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, api: served, beyond: beyond,
+		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond,
 		carry: carry, reconcile: newReconcile(stored, q, beyond, carry.Gate, log), every: config.compareEvery(), plan: p, log: log,
 	}, nil
 }
@@ -120,7 +121,7 @@ func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
 }
 
 func newAPI(
-	config Config, p plan, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service,
+	config Config, p plan, stored *store.Store, rp *login.RelyingParty, sessions *session.Service, signups *signup.Service, accounts *account.Service,
 	limiter *ratelimit.Limiter, log *slog.Logger,
 ) (*api.API, error) {
 	served := api.Config{
@@ -132,6 +133,7 @@ func newAPI(
 		NativeRedirects:       p.native,
 		WithoutProviderLogout: config.OIDCBackchannelLogout == logoutOff,
 		Signups:               signups,
+		Accounts:              accounts,
 		Login:                 rp,
 		Sessions:              sessions,
 		Now:                   time.Now,
@@ -140,6 +142,7 @@ func newAPI(
 	if limiter != nil {
 		served.Limits = limiter
 	}
+	administer(&served, p, stored)
 	return api.New(served)
 }
 
@@ -158,6 +161,23 @@ func newSignups(config Config, p plan, stored *store.Store, limiter *ratelimit.L
 		signups.Challenge = p.challenge
 	}
 	return signups
+}
+
+func newAccounts(config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter, log *slog.Logger) *account.Service {
+	accounts := &account.Service{
+		Store:  stored,
+		Policy: p.policy,
+		Grace:  config.DeleteGrace,
+		Now:    time.Now,
+		Log:    log,
+	}
+	if limiter != nil {
+		accounts.Limits = limiter
+	}
+	if p.mailer != nil {
+		accounts.Mailer = p.mailer
+	}
+	return accounts
 }
 
 func newProvision(
@@ -192,30 +212,6 @@ func newGate(config Config, stored *store.Store, log *slog.Logger) *gate.Gate {
 		Now:       time.Now,
 		Log:       log,
 	}
-}
-
-// fingerprint names the API's token without giving it away: a part of its
-// hash, with the address that it is for.
-func fingerprint(config Config) string {
-	token, err := config.BeyondAPIToken.Current()
-	if err != nil || token == "" {
-		return ""
-	}
-	sum := sha256.Sum256([]byte(config.BeyondAPIURL + "\x00" + token))
-	return hex.EncodeToString(sum[:8])
-}
-
-func newBeyond(config Config) (*beyondidentity.Client, error) {
-	return beyondidentity.New(beyondidentity.Config{
-		BaseURL: config.BeyondAPIURL,
-		Token: func() (beyondidentity.Token, error) {
-			token, err := config.BeyondAPIToken.Current()
-			return beyondidentity.NewToken(token), err
-		},
-		Timeout:   callLimit,
-		UserAgent: "portico/" + version(),
-		MaxConns:  callsAtOnce,
-	})
 }
 
 func newRelyingParty(config Config, p plan, flows login.FlowStore, log *slog.Logger) (*login.RelyingParty, error) {
@@ -260,9 +256,11 @@ func (p *parts) handlers() queue.Handlers {
 			again, err := p.carry.Remind(ctx, id, wished)
 			return again, parked(err)
 		},
-		Reconcile: p.logged("reconcile", p.carry.Reconcile),
-		Compare:   p.compare,
-		Housekeep: p.logged("housekeeping", p.housekeep),
+		Reconcile:  p.logged("reconcile", p.carry.Reconcile),
+		Compare:    p.compare,
+		Housekeep:  p.logged("housekeeping", p.housekeep),
+		ProveEmail: p.accounts.ProveEmail,
+		SendLetter: p.accounts.SendLetter,
 	}
 }
 

@@ -8,7 +8,8 @@
 //	/v2/.well-known/…, /v2/authorize, /v2/userinfo   OpenID provider, issuer <BaseURL>/v2
 //	/enroll/{token}, /mailbox, /                     pages for a person
 //	/sim/mailbox, users, requests, ledger, reset,    controls for a test
-//	     modes, faults, hostility, keys/rotate
+//	     modes, faults, hostility, keys/rotate,
+//	     tokens/revoke
 //	ServeSMTP                                        a mail server for the same mailbox
 //
 // It restates the wire format itself and imports no other package of this
@@ -84,6 +85,13 @@
 // once", or "late", after its request's answer or delay. Nothing but a reset
 // makes it forget, and the file not even that. GET /sim/ledger takes ?after=SEQ
 // and ?external_id=; GET /sim/users takes ?external_id= and ?email=.
+//
+// # Drift
+//
+// PATCH /sim/users/{internal_id} {"status", "email", "display_name",
+// "external_id", "user_name"}, of which some, changes a user behind everyone's
+// back: a deleted one too, and to values that are taken. DELETED and ACTIVE
+// again is a user who went missing and came back.
 //
 // # Clocks
 //

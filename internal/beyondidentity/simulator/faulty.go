@@ -24,6 +24,7 @@ func (s *Simulator) serveFaulty(w *recordingWriter, r *http.Request, fault Effec
 	again := r.Clone(withOrigin(lasting, origin{
 		cause: cause,
 		late:  fault.Commit == CommitLate || fault.Commit == CommitAfter && fault.DelayMS > 0,
+		letIn: s.isAuthorized(r),
 	}))
 	again.Body = io.NopCloser(bytes.NewReader(body))
 	var truth *bufferedWriter

@@ -12,14 +12,14 @@ import (
 // `external_id eq "…"`. The grammar's and, or, not and grouping are not
 // simulated, nor are times; they are refused rather than ignored.
 type userFilter struct {
-	keep func(account) bool
-	// externalID is set when the comparison is one that an index answers.
-	externalID *string
+	keep func(*account) bool // nil keeps all
+	// One of these is set when the comparison is one that an index answers.
+	internalID, externalID, email *string
 }
 
 func parseFilter(expr string) (userFilter, error) {
 	if expr == "" {
-		return userFilter{keep: func(account) bool { return true }}, nil
+		return userFilter{}, nil
 	}
 	parts := strings.SplitN(expr, " ", 3)
 	if len(parts) != 3 {
@@ -41,9 +41,16 @@ func parseFilter(expr string) (userFilter, error) {
 	if err := json.Unmarshal([]byte(literal), &want); err != nil {
 		return userFilter{}, errors.New("value is not a quoted string")
 	}
-	f := userFilter{keep: func(a account) bool { return compare(value(a), want) }}
-	if name == "external_id" && op == "eq" {
-		f.externalID = &want
+	f := userFilter{keep: func(a *account) bool { return compare(value(a), want) }}
+	if op == "eq" {
+		switch name {
+		case "id":
+			f.internalID = &want
+		case "external_id":
+			f.externalID = &want
+		case "email_address":
+			f.email = &want
+		}
 	}
 	return f, nil
 }
@@ -53,26 +60,26 @@ func passkeyFilter(op, literal string) (userFilter, error) {
 		return userFilter{}, errors.New("has_active_passkey takes eq or ne, and true or false")
 	}
 	want := (literal == "true") == (op == "eq")
-	return userFilter{keep: func(a account) bool { return (a.passkeys > 0) == want }}, nil
+	return userFilter{keep: func(a *account) bool { return (a.passkeys > 0) == want }}, nil
 }
 
 // attribute reads one of the attributes that v2 filters on.
-func attribute(name string) (func(account) string, bool) {
+func attribute(name string) (func(*account) string, bool) {
 	switch name {
 	case "id":
-		return func(a account) string { return a.internalID }, true
+		return func(a *account) string { return a.internalID }, true
 	case "external_id":
-		return func(a account) string { return a.externalID }, true
+		return func(a *account) string { return a.externalID }, true
 	case "email_address":
-		return func(a account) string { return a.email }, true
+		return func(a *account) string { return a.email }, true
 	case "username":
-		return func(a account) string { return a.userName }, true
+		return func(a *account) string { return a.userName }, true
 	case "display_name":
-		return func(a account) string { return a.displayName }, true
+		return func(a *account) string { return a.displayName }, true
 	case "state":
-		return func(a account) string { return a.status }, true
+		return func(a *account) string { return a.status }, true
 	case "source":
-		return func(account) string { return "api" }, true
+		return func(*account) string { return "api" }, true
 	}
 	return nil, false
 }

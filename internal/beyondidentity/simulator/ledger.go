@@ -42,6 +42,9 @@ type Entry struct {
 	ExternalID string    `json:"external_id,omitempty"`
 	InternalID string    `json:"internal_id,omitempty"`
 	Email      string    `json:"email,omitempty"`
+	// DisplayName and Status are what a change left behind.
+	DisplayName string `json:"display_name,omitempty"`
+	Status      string `json:"status,omitempty"`
 	// Cause is what befell the request: "fault 3" for the fault with that id,
 	// "hostility 17 drop_late" for what the 17th call met, "control" for what
 	// a test asked of the simulator, and "" for an ordinary request.
@@ -66,6 +69,9 @@ type Ledger struct {
 type origin struct {
 	cause string
 	late  bool
+	// letIn says that the token was good when the request arrived: what is
+	// carried out later needs none that still lives.
+	letIn bool
 }
 
 type originKey struct{}
@@ -98,6 +104,15 @@ func (d deed) entry(kind Kind) Entry {
 func (d deed) about(kind Kind, a *account) Entry {
 	e := d.entry(kind)
 	e.ExternalID, e.InternalID, e.Email = a.externalID, a.internalID, a.email
+	if kind == KindPatched || kind == KindDeleted {
+		e.DisplayName, e.Status = a.displayName, a.status
+	}
+	return e
+}
+
+func (d deed) refusedOf(internalID string, reason error) Entry {
+	e := d.entry(KindRefused)
+	e.InternalID, e.Reason = internalID, reason.Error()
 	return e
 }
 

@@ -3,6 +3,7 @@ package simulator
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Uniqueness says which of a new user's values must not be taken already. The
@@ -23,6 +24,9 @@ func (u Uniqueness) externalID() bool { return u == UniqueExternalID || u == Uni
 // maxRatePerMinute keeps a mistyped rate from overflowing a header.
 const maxRatePerMinute = 1_000_000
 
+// maxTokenSeconds is a year.
+const maxTokenSeconds = 365 * 24 * 60 * 60
+
 // Modes are a tenant's habits, as far as tenants may differ.
 type Modes struct {
 	Uniqueness Uniqueness `json:"uniqueness"`
@@ -32,6 +36,19 @@ type Modes struct {
 	Lookup bool `json:"lookup"`
 	// RatePerMinute limits management calls, per tenant; 0 means no limit.
 	RatePerMinute int `json:"rate_per_minute"`
+	// TokenSeconds is how long a token of the client-credentials grant lives; 0
+	// means a day.
+	TokenSeconds int `json:"token_seconds"`
+	// V1ConsoleOnly closes manage v1 to tokens of that grant: only the console's
+	// opens it.
+	V1ConsoleOnly bool `json:"v1_console_only"`
+}
+
+func (m Modes) tokenLife() time.Duration {
+	if m.TokenSeconds == 0 {
+		return managementTokenLife
+	}
+	return time.Duration(m.TokenSeconds) * time.Second
 }
 
 // DefaultModes are a friendly tenant's: external ids are unique, answers are
@@ -47,6 +64,9 @@ func (m Modes) validate() error {
 	}
 	if m.RatePerMinute < 0 || m.RatePerMinute > maxRatePerMinute {
 		return fmt.Errorf("rate_per_minute: %d is not between 0 and %d", m.RatePerMinute, maxRatePerMinute)
+	}
+	if m.TokenSeconds < 0 || m.TokenSeconds > maxTokenSeconds {
+		return fmt.Errorf("token_seconds: %d is not between 0 and %d", m.TokenSeconds, maxTokenSeconds)
 	}
 	return nil
 }

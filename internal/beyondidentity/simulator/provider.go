@@ -187,10 +187,11 @@ func (p *provider) CodeExchange(ctx context.Context, r *op.ClientRequest[oidc.Ac
 // ClientCredentialsExchange gives the management token. It takes no part of the
 // provider's tokens, so that neither can be used for the other.
 func (p *provider) ClientCredentialsExchange(context.Context, *op.ClientRequest[oidc.ClientCredentialsRequest]) (*op.Response, error) {
+	token, life := p.sim.state.issueManagementToken(p.sim.now())
 	return op.NewResponse(&oidc.AccessTokenResponse{
-		AccessToken: p.sim.state.issueManagementToken(p.sim.now()),
+		AccessToken: token,
 		TokenType:   oidc.BearerToken,
-		ExpiresIn:   uint64(managementTokenLife.Seconds()),
+		ExpiresIn:   uint64(life.Seconds()),
 	}), nil
 }
 

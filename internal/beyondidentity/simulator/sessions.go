@@ -126,12 +126,20 @@ func (s *state) tokenOwner(token string, now time.Time) (account, error) {
 	return *a, nil
 }
 
-func (s *state) issueManagementToken(now time.Time) string {
+// issueManagementToken returns a token and how long it lives.
+func (s *state) issueManagementToken(now time.Time) (string, time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token := newSecret()
+	s.sessions.managementTokens.life = s.modes.tokenLife()
 	s.sessions.managementTokens.put(token, struct{}{}, now)
-	return token
+	return token, s.sessions.managementTokens.life
+}
+
+func (s *state) revokeManagementTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sessions.managementTokens = newExpiring[struct{}](managementTokenLife)
 }
 
 func (s *state) isManagementToken(token string, now time.Time) bool {
@@ -149,7 +157,8 @@ func (s *state) revoke(token string) {
 }
 
 // expiring is a map whose entries all live equally long, so that the oldest are
-// the first to go and a sweep never looks at a living one.
+// the first to go and a sweep never looks at a living one. Where the life was
+// changed, a dead one may stay behind a living one for a while.
 type expiring[V any] struct {
 	life  time.Duration
 	items map[string]expiringItem[V]

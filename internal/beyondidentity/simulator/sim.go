@@ -46,29 +46,14 @@ func (s *Simulator) simRequests(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, s.state.allRequests())
 }
 
-func (s *Simulator) simSetStatus(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Status string `json:"status"`
-	}
-	if !readSim(w, r, &in) {
-		return
-	}
-	switch err := s.SetStatus(r.PathValue("id"), in.Status); {
-	case errors.Is(err, ErrNoSuchUser):
-		writeSimError(w, http.StatusNotFound, err.Error())
-	case err != nil:
-		writeSimError(w, http.StatusBadRequest, err.Error())
-	default:
-		w.WriteHeader(http.StatusNoContent)
-	}
-}
-
 // modesPatch is a part of Modes; what is absent stays.
 type modesPatch struct {
 	Uniqueness    *Uniqueness `json:"uniqueness"`
 	Wrap          *bool       `json:"wrap"`
 	Lookup        *bool       `json:"lookup"`
 	RatePerMinute *int        `json:"rate_per_minute"`
+	TokenSeconds  *int        `json:"token_seconds"`
+	V1ConsoleOnly *bool       `json:"v1_console_only"`
 }
 
 func (p modesPatch) apply(m Modes) Modes {
@@ -83,6 +68,12 @@ func (p modesPatch) apply(m Modes) Modes {
 	}
 	if p.RatePerMinute != nil {
 		m.RatePerMinute = *p.RatePerMinute
+	}
+	if p.TokenSeconds != nil {
+		m.TokenSeconds = *p.TokenSeconds
+	}
+	if p.V1ConsoleOnly != nil {
+		m.V1ConsoleOnly = *p.V1ConsoleOnly
 	}
 	return m
 }
@@ -101,6 +92,10 @@ func modesFromQuery(q url.Values) (modesPatch, error) {
 			p.Lookup, err = parsed(strconv.ParseBool(value))
 		case "rate_per_minute":
 			p.RatePerMinute, err = parsed(strconv.Atoi(value))
+		case "token_seconds":
+			p.TokenSeconds, err = parsed(strconv.Atoi(value))
+		case "v1_console_only":
+			p.V1ConsoleOnly, err = parsed(strconv.ParseBool(value))
 		default:
 			err = errors.New("no such mode")
 		}

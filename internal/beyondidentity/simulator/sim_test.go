@@ -137,10 +137,10 @@ func TestTheRecordKeepsTheLastTenThousandCalls(t *testing.T) {
 func TestModesAreReadAndChangedInParts(t *testing.T) {
 	t.Parallel()
 	tn := start(t)
-	expectJSON(t, tn.sim("GET", "/sim/modes", "").body, `{"uniqueness":"external_id","wrap":false,"lookup":true,"rate_per_minute":0}`)
+	expectJSON(t, tn.sim("GET", "/sim/modes", "").body, `{"uniqueness":"external_id","wrap":false,"lookup":true,"rate_per_minute":0,"token_seconds":0,"v1_console_only":false}`)
 	got := tn.sim("PUT", "/sim/modes", `{"wrap":true,"rate_per_minute":9}`)
 	expectStatus(t, got, http.StatusOK)
-	expectJSON(t, got.body, `{"uniqueness":"external_id","wrap":true,"lookup":true,"rate_per_minute":9}`)
+	expectJSON(t, got.body, `{"uniqueness":"external_id","wrap":true,"lookup":true,"rate_per_minute":9,"token_seconds":0,"v1_console_only":false}`)
 	for _, body := range []string{`{"uniqueness":"all"}`, `{"rate_per_minute":-1}`, `{"colour":"red"}`, `[]`, ``} {
 		expectStatus(t, tn.sim("PUT", "/sim/modes", body), http.StatusBadRequest)
 	}
@@ -155,7 +155,7 @@ func TestResetForgets(t *testing.T) {
 	expectStatus(t, rp.sim("POST", "/sim/reset", ""), http.StatusNoContent)
 	for path, want := range map[string]string{
 		"users": "[]", "mailbox": "[]", "requests": "[]", "faults": "[]",
-		"modes": `{"uniqueness":"external_id","wrap":false,"lookup":true,"rate_per_minute":0}`,
+		"modes": `{"uniqueness":"external_id","wrap":false,"lookup":true,"rate_per_minute":0,"token_seconds":0,"v1_console_only":false}`,
 	} {
 		expectJSON(t, rp.sim("GET", "/sim/"+path, "").body, want)
 	}

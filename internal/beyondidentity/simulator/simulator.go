@@ -166,7 +166,7 @@ func (s *Simulator) routes() *http.ServeMux {
 func (s *Simulator) controls(mux *http.ServeMux) {
 	mux.HandleFunc("GET /sim/mailbox", s.simMailbox)
 	mux.HandleFunc("GET /sim/users", s.simUsers)
-	mux.HandleFunc("PATCH /sim/users/{id}", s.simSetStatus)
+	mux.HandleFunc("PATCH /sim/users/{id}", s.simDrift)
 	mux.HandleFunc("GET /sim/ledger", s.simLedger)
 	mux.HandleFunc("GET /sim/requests", s.simRequests)
 	mux.HandleFunc("POST /sim/reset", s.simReset)
@@ -179,6 +179,7 @@ func (s *Simulator) controls(mux *http.ServeMux) {
 	mux.HandleFunc("POST /sim/hostility", s.simBeHostile)
 	mux.HandleFunc("DELETE /sim/hostility", s.simBePeaceful)
 	mux.HandleFunc("POST /sim/keys/rotate", s.simRotateKeys)
+	mux.HandleFunc("POST /sim/tokens/revoke", s.simRevokeTokens)
 	mux.HandleFunc("/sim/", func(w http.ResponseWriter, _ *http.Request) {
 		writeSimError(w, http.StatusNotFound, "no such control")
 	})
@@ -234,13 +235,6 @@ func (s *Simulator) Requests() []Request { return s.state.allRequests() }
 
 // Mailbox lists the mails to one address, newest first; all mails if to is "".
 func (s *Simulator) Mailbox(to string) []Mail { return s.state.mailbox(to) }
-
-// SetStatus makes a user ACTIVE, SUSPENDED or DELETED at the provider. It
-// returns ErrNoSuchUser when the internal id is unknown and ErrInvalidStatus
-// for any other status.
-func (s *Simulator) SetStatus(internalID, status string) error {
-	return s.state.setStatus(internalID, status, deed{origin: origin{cause: "control"}, at: s.now()})
-}
 
 // Modes are the habits in force.
 func (s *Simulator) Modes() Modes { return s.state.currentModes() }

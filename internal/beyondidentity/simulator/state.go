@@ -35,6 +35,7 @@ type account struct {
 	internalID, externalID, email, userName, displayName, status string
 	created, modified, lastAuth                                  time.Time
 	mails, passkeys                                              int
+	place                                                        int // in the order of creation
 }
 
 // profile is what a client may say about a user.
@@ -52,6 +53,7 @@ type state struct {
 	modes Modes
 
 	accounts    []*account
+	living      []*account // those that are not deleted, in order of creation
 	byInternal  map[string]*account
 	byExternal  map[string][]*account
 	byEmail     map[string][]*account
@@ -78,7 +80,7 @@ func (s *state) reset(m Modes, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.modes = m
-	s.accounts = nil
+	s.accounts, s.living = nil, nil
 	s.byInternal = map[string]*account{}
 	s.byExternal = map[string][]*account{}
 	s.byEmail = map[string][]*account{}
@@ -117,8 +119,9 @@ func (s *state) create(p profile, baseURL string, d deed) (account, error) {
 		s.ledger.add(d.refused(p, err))
 		return account{}, err
 	}
-	a := &account{internalID: newInternalID(), status: StatusActive, created: d.at, modified: d.at}
+	a := &account{internalID: newInternalID(), status: StatusActive, created: d.at, modified: d.at, place: len(s.accounts)}
 	s.accounts = append(s.accounts, a)
+	s.living = append(s.living, a)
 	s.byInternal[a.internalID] = a
 	s.assign(a, p)
 	s.creates[p.externalID]++
@@ -155,16 +158,19 @@ func (s *state) user(internalID string) (account, error) {
 }
 
 // update changes a user. It returns ErrNoSuchUser, errExternalIDTaken or
-// errEmailTaken.
-func (s *state) update(internalID string, change func(*profile), d deed) (account, error) {
+// errEmailTaken, or what change says against it.
+func (s *state) update(internalID string, change func(*profile) error, d deed) (account, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, err := s.live(internalID)
 	if err != nil {
+		s.ledger.add(d.refusedOf(internalID, err))
 		return account{}, err
 	}
 	p := profile{a.externalID, a.email, a.userName, a.displayName}
-	change(&p)
+	if err := change(&p); err != nil {
+		return account{}, err
+	}
 	if err := s.conflict(p, a); err != nil {
 		s.ledger.add(d.refused(p, err))
 		return account{}, err
@@ -176,85 +182,19 @@ func (s *state) update(internalID string, change func(*profile), d deed) (accoun
 	return *a, nil
 }
 
-// setStatus returns ErrNoSuchUser or ErrInvalidStatus.
-func (s *state) setStatus(internalID, status string, d deed) error {
-	if !slices.Contains([]string{StatusActive, StatusSuspended, StatusDeleted}, status) {
-		return ErrInvalidStatus
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, ok := s.byInternal[internalID]
-	if !ok {
-		return ErrNoSuchUser
-	}
-	a.status, a.modified = status, d.at
-	kind := KindPatched
-	if status == StatusDeleted {
-		kind = KindDeleted
-	}
-	s.ledger.add(d.about(kind, a))
-	return nil
-}
-
 // remove marks a user as deleted, or returns ErrNoSuchUser.
 func (s *state) remove(internalID string, d deed) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a, err := s.live(internalID)
 	if err != nil {
+		s.ledger.add(d.refusedOf(internalID, err))
 		return err
 	}
-	a.status, a.modified = StatusDeleted, d.at
+	s.turn(a, StatusDeleted)
+	a.modified = d.at
 	s.ledger.add(d.about(KindDeleted, a))
 	return nil
-}
-
-// list returns the page of live users for which keep holds, oldest first, and
-// how many there are in all. externalID narrows the search by the index if it
-// is not nil.
-func (s *state) list(externalID *string, keep func(account) bool, skip, size int) (page []account, total int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	among := s.accounts
-	if externalID != nil {
-		among = s.byExternal[*externalID]
-	}
-	for _, a := range among {
-		if a.status == StatusDeleted || !keep(*a) {
-			continue
-		}
-		if total >= skip && len(page) < size {
-			page = append(page, *a)
-		}
-		total++
-	}
-	return page, total
-}
-
-// users are all users in order of creation, or those that carry an external id
-// or have an address, by the index, where one is given.
-func (s *state) users(externalID, email string) []User {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	among := s.accounts
-	switch {
-	case externalID != "":
-		among = s.byExternal[externalID]
-	case email != "":
-		among = s.byEmail[strings.ToLower(email)]
-	}
-	users := make([]User, 0, len(among))
-	for _, a := range among {
-		if externalID != "" && email != "" && !strings.EqualFold(a.email, email) {
-			continue
-		}
-		users = append(users, User{
-			ExternalID: a.externalID, InternalID: a.internalID, Email: a.email,
-			UserName: a.userName, DisplayName: a.displayName, Status: a.status,
-			Creates: s.creates[a.externalID], Mails: a.mails, Passkeys: a.passkeys,
-		})
-	}
-	return users
 }
 
 // enrolment says whose link this is. It returns errLinkUnknown or errLinkUsed.

@@ -119,16 +119,15 @@ func (s *Simulator) patchV2(w http.ResponseWriter, r *http.Request) *apiError {
 		return e
 	}
 	id := r.PathValue("id")
-	before, err := s.state.user(id)
-	if err != nil {
-		return userNotFound(id)
-	}
-	p := profile{before.externalID, before.email, before.userName, before.displayName}
-	in.apply(&p)
-	if bad := p.violationsV2(); len(bad) > 0 {
-		return invalidFields(bad)
-	}
-	a, err := s.state.update(id, in.apply, s.deed(r))
+	var invalid *apiError
+	a, err := s.state.update(id, func(p *profile) error {
+		in.apply(p)
+		if bad := p.violationsV2(); len(bad) > 0 {
+			invalid = invalidFields(bad)
+			return invalid
+		}
+		return nil
+	}, s.deed(r))
 	switch {
 	case errors.Is(err, ErrNoSuchUser):
 		return userNotFound(id)
@@ -136,6 +135,8 @@ func (s *Simulator) patchV2(w http.ResponseWriter, r *http.Request) *apiError {
 		return conflict("user external id already taken")
 	case errors.Is(err, errEmailTaken):
 		return conflict("user email address already taken")
+	case err != nil:
+		return invalid
 	}
 	writeJSON(w, http.StatusOK, toWorkforce(a))
 	return nil
@@ -167,7 +168,7 @@ func (s *Simulator) listV2(w http.ResponseWriter, r *http.Request) *apiError {
 	if err != nil {
 		return invalidFields([]fieldViolation{{Field: "filter", Description: err.Error()}})
 	}
-	page, total := s.state.list(f.externalID, f.keep, skip, min(size, maxPageSize))
+	page, total := s.state.list(f, skip, min(size, maxPageSize))
 	users := make([]workforceUser, len(page))
 	for i, a := range page {
 		users[i] = toWorkforce(a)

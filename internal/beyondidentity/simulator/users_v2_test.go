@@ -3,9 +3,12 @@ package simulator_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 )
@@ -164,7 +167,7 @@ func TestWithoutLookupAllOfV2IsForbidden(t *testing.T) {
 	}
 }
 
-func TestClientCredentialsOpenV2AndNothingElse(t *testing.T) {
+func TestClientCredentialsOpenTheManagementAPIsAndNothingElse(t *testing.T) {
 	t.Parallel()
 	tn := start(t)
 	form := func(id, secret string) *http.Request {
@@ -190,9 +193,82 @@ func TestClientCredentialsOpenV2AndNothingElse(t *testing.T) {
 		return tn.do(req)
 	}
 	expectStatus(t, with("GET", "/v2/users?page_size=1", ""), http.StatusOK)
-	expectStatus(t, with("POST", "/v1/manage/users", createBody("u-1", "ada@example.com")), http.StatusUnauthorized)
+	expectStatus(t, with("POST", "/v1/manage/users", createBody("u-1", "ada@example.com")), http.StatusOK)
+	expectStatus(t, tn.sim("PUT", "/sim/modes", `{"v1_console_only":true}`), http.StatusOK)
+	expectStatus(t, with("POST", "/v1/manage/users", createBody("u-2", "ada@example.com")), http.StatusUnauthorized)
+	expectStatus(t, tn.api("POST", "/v1/manage/users", createBody("u-2", "ada@example.com")), http.StatusOK)
 	expectStatus(t, with("GET", "/v2/userinfo", ""), http.StatusUnauthorized)
+	expectStatus(t, tn.sim("POST", "/sim/tokens/revoke", ""), http.StatusNoContent)
+	expectStatus(t, with("GET", "/v2/users?page_size=1", ""), http.StatusUnauthorized)
+	expectStatus(t, tn.api("GET", "/v2/users?page_size=1", ""), http.StatusOK)
 	refused := tn.do(form(clientID, "wrong"))
 	expectStatus(t, refused, http.StatusUnauthorized)
 	expectJSON(t, refused.body, `{"error":"invalid_client","error_description":"*"}`)
+}
+
+func TestATokenLivesAsLongAsTheModesSay(t *testing.T) {
+	t.Parallel()
+	var now atomic.Int64
+	now.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Unix())
+	tn := start(t, func(c *simulator.Config) { c.Now = func() time.Time { return time.Unix(now.Load(), 0) } })
+	expectStatus(t, tn.sim("PUT", "/sim/modes", `{"token_seconds":7}`), http.StatusOK)
+	expectStatus(t, tn.sim("PUT", "/sim/modes", `{"token_seconds":-1}`), http.StatusBadRequest)
+	token := func() (text string, seconds int) {
+		req := request(t, "POST", tn.url+"/v2/oauth2/token", "grant_type=client_credentials")
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(url.QueryEscape(clientID), url.QueryEscape(clientSecret))
+		var got struct {
+			AccessToken string `json:"access_token"`
+			ExpiresIn   int    `json:"expires_in"`
+		}
+		decode(t, tn.do(req).body, &got)
+		return got.AccessToken, got.ExpiresIn
+	}
+	with := func(token string) int {
+		req := request(t, "GET", tn.url+"/v2/users?page_size=1", "")
+		req.Header.Set("Authorization", "Bearer "+token)
+		return tn.do(req).status
+	}
+	text, seconds := token()
+	if seconds != 7 || with(text) != http.StatusOK {
+		t.Fatalf("%d seconds", seconds)
+	}
+	now.Add(7)
+	if got := with(text); got != http.StatusUnauthorized {
+		t.Errorf("HTTP %d after its end", got)
+	}
+}
+
+func TestFiltersThatAnIndexAnswersAreExactAndInOrder(t *testing.T) {
+	t.Parallel()
+	tn := start(t, func(c *simulator.Config) { c.Modes.Uniqueness = simulator.UniqueNone; c.Modes.Lookup = true })
+	first := tn.create("u-1", "ada@example.com")
+	second := tn.create("u-1", "ADA@example.com")
+	third := tn.create("u-1", "ada@example.com")
+	expectStatus(t, tn.api("PATCH", "/v2/users/"+first, `{"user":{"display_name":"Last to change"}}`), http.StatusOK)
+	for filter, want := range map[string][]string{
+		`external_id eq "u-1"`:               {first, second, third},
+		`email_address eq "ada@example.com"`: {first, third},
+		`email_address eq "ADA@example.com"`: {second},
+		`email_address eq "eve@example.com"`: nil,
+		`id eq "` + second + `"`:             {second},
+		`id eq "nobody"`:                     nil,
+		`id ne "` + second + `"`:             {first, third},
+		`email_address sw "ada"`:             {first, third},
+		`display_name eq "Last to change"`:   {first},
+	} {
+		var page struct {
+			Users []struct {
+				ID string `json:"id"`
+			} `json:"users"`
+		}
+		decode(t, tn.list(filter, 10).body, &page)
+		var got []string
+		for _, u := range page.Users {
+			got = append(got, u.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", filter, got, want)
+		}
+	}
 }

@@ -134,9 +134,7 @@ type managedHandler func(w http.ResponseWriter, r *http.Request) *apiError
 // managed lets a call in that carries a token and is within the rate.
 func (s *Simulator) managed(refuse errorWriter, next managedHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v2 := strings.HasPrefix(r.URL.Path, "/v2/")
-		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok || !(sameSecret(token, s.cfg.APIToken) || v2 && s.state.isManagementToken(token, s.now())) {
+		if !s.deed(r).letIn && !s.isAuthorized(r) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			refuse(w, &apiError{status: http.StatusUnauthorized, message: "unauthorized"})
 			return
@@ -146,7 +144,7 @@ func (s *Simulator) managed(refuse errorWriter, next managedHandler) http.Handle
 			refuse(w, &apiError{status: http.StatusTooManyRequests, message: "rate limit exceeded"})
 			return
 		}
-		if v2 && !s.state.currentModes().Lookup {
+		if isV2(r) && !s.state.currentModes().Lookup {
 			refuse(w, &apiError{status: http.StatusForbidden, message: "forbidden"})
 			return
 		}
@@ -154,6 +152,23 @@ func (s *Simulator) managed(refuse errorWriter, next managedHandler) http.Handle
 			refuse(w, e)
 		}
 	})
+}
+
+func isV2(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/v2/") }
+
+// isAuthorized reports whether the request carries a token that opens its API
+// now.
+func (s *Simulator) isAuthorized(r *http.Request) bool {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	switch {
+	case !ok:
+		return false
+	case sameSecret(token, s.cfg.APIToken):
+		return true
+	case !isV2(r) && s.state.currentModes().V1ConsoleOnly:
+		return false
+	}
+	return s.state.isManagementToken(token, s.now())
 }
 
 // rateWindow counts calls in a fixed minute that starts with the first of them.

@@ -93,10 +93,13 @@ BEGIN
 END;
 -- +goose StatementEnd
 
--- What is no time compares as NULL, which is refused.
+-- What is no time compares as NULL, which is refused. A CHECK can be turned off
+-- by a PRAGMA, so that it is repeated here.
 -- +goose StatementBegin
 CREATE TRIGGER audit_retention_moves BEFORE UPDATE ON audit_retention
 BEGIN
+    SELECT RAISE(ABORT, 'the audit is kept for a day at least') WHERE NOT coalesce(
+        NEW.kept_for IS NULL OR NEW.kept_for BETWEEN 86400 AND 31536000000, 0);
     SELECT RAISE(ABORT, 'a shorter retention says when it became so') WHERE NOT coalesce(
         (coalesce(NEW.kept_for, 31536000000) >= coalesce(OLD.kept_for, 31536000000)
             OR julianday(NEW.shortened_at) >= julianday('now', '-1 minute'))
