@@ -1,7 +1,8 @@
 -- +goose Up
 
 -- Since when something is to be carried to the provider, while it is.
-ALTER TABLE users ADD COLUMN sync_since timestamp;
+ALTER TABLE users
+    ADD COLUMN sync_since timestamp;
 
 -- The comparisons of the two directories. At most one is running.
 CREATE TABLE reconciliations (
