@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -142,19 +141,27 @@ func (q *Queue) RequeueWebhooks(ctx context.Context, events []webhook.EventID, d
 	return len(missing), nil
 }
 
-// workingWebhooks returns the events and deliveries that have a job which will
-// be worked, or one that was parked not long ago.
-func (q *Queue) workingWebhooks(ctx context.Context, tx *sql.Tx) (map[string]bool, error) {
-	row, anHourAgo := `coalesce(args->>'delivery_id', args->>'event_id')`, `now() - interval '1 hour'`
-	if q.config.Pool == nil {
-		row = `coalesce(json_extract(args, '$.delivery_id'), json_extract(args, '$.event_id'))`
-		anHourAgo = `datetime('now', '-1 hour')`
-	}
-	query := strings.NewReplacer("ROW", row, "AGO", anHourAgo).Replace(`
-		SELECT DISTINCT ROW FROM river_job
+// Events and deliveries that have a job which will be worked, or one that was
+// parked not long ago.
+const (
+	workingWebhooksPostgres = `
+		SELECT DISTINCT coalesce(args->>'delivery_id', args->>'event_id') FROM river_job
 		WHERE kind IN ('webhook_event', 'webhook_delivery')
 		AND (state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
-		     OR state = 'cancelled' AND finalized_at > AGO)`)
+		     OR state = 'cancelled' AND finalized_at > now() - interval '1 hour')`
+	workingWebhooksSQLite = `
+		SELECT DISTINCT coalesce(json_extract(args, '$.delivery_id'), json_extract(args, '$.event_id')) FROM river_job
+		WHERE kind IN ('webhook_event', 'webhook_delivery')
+		AND (state IN ('available', 'pending', 'retryable', 'running', 'scheduled')
+		     OR state = 'cancelled' AND finalized_at > datetime('now', '-1 hour'))`
+)
+
+// workingWebhooks returns these.
+func (q *Queue) workingWebhooks(ctx context.Context, tx *sql.Tx) (map[string]bool, error) {
+	query := workingWebhooksPostgres
+	if q.config.Pool == nil {
+		query = workingWebhooksSQLite
+	}
 	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return nil, err

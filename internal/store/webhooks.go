@@ -27,9 +27,9 @@ type webhookEndpointRow struct {
 	Description     string     `gorm:"column:description"`
 	Events          string     `gorm:"column:events"` // a JSON array
 	Kind            string     `gorm:"column:kind"`
-	Secret          string     `gorm:"column:secret"`
+	Secret          string     `gorm:"column:sealed"`
 	PublicKey       *string    `gorm:"column:public_key"`
-	PreviousSecret  *string    `gorm:"column:previous_secret"`
+	PreviousSecret  *string    `gorm:"column:previous_sealed"`
 	PreviousUntil   *time.Time `gorm:"column:previous_until"`
 	Enabled         bool       `gorm:"column:enabled"`
 	DisabledBecause *string    `gorm:"column:disabled_because"`
@@ -265,11 +265,11 @@ func (s *Store) disable(tx *gorm.DB, id webhook.EndpointID, because string, at t
 func (s *Store) RotateSecret(ctx context.Context, id webhook.EndpointID, r webhook.Rotation) (webhook.Endpoint, error) {
 	return s.changeEndpoint(ctx, id, func(tx *gorm.DB, before webhookEndpointRow) error {
 		change := map[string]any{
-			"secret": r.Sealed, "public_key": orNull(r.PublicKey), "updated_at": storedTime(r.At),
-			"previous_secret": nil, "previous_until": nil,
+			"sealed": r.Sealed, "public_key": orNull(r.PublicKey), "updated_at": storedTime(r.At),
+			"previous_sealed": nil, "previous_until": nil,
 		}
 		if !r.PreviousUntil.IsZero() {
-			change["previous_secret"], change["previous_until"] = before.Secret, storedTime(r.PreviousUntil)
+			change["previous_sealed"], change["previous_until"] = before.Secret, storedTime(r.PreviousUntil)
 		}
 		if err := tx.Model(&webhookEndpointRow{}).Where("id = ?", string(id)).UpdateColumns(change).Error; err != nil {
 			return err
@@ -282,9 +282,9 @@ func (s *Store) RotateSecret(ctx context.Context, id webhook.EndpointID, r webho
 // been rotated meanwhile stays.
 func (s *Store) ResealSecrets(ctx context.Context, e webhook.Endpoint, sealed, previous string) error {
 	return translate(s.db.WithContext(ctx).Model(&webhookEndpointRow{}).
-		Where("id = ?", string(e.ID)).Where("secret = ?", e.Sealed).
-		Where("COALESCE(previous_secret, '') = ?", e.SealedPrevious).
-		UpdateColumns(map[string]any{"secret": sealed, "previous_secret": orNull(previous)}).Error)
+		Where("id = ?", string(e.ID)).Where("sealed = ?", e.Sealed).
+		Where("COALESCE(previous_sealed, '') = ?", e.SealedPrevious).
+		UpdateColumns(map[string]any{"sealed": sealed, "previous_sealed": orNull(previous)}).Error)
 }
 
 // DeleteEndpoint removes an endpoint with its deliveries. It returns

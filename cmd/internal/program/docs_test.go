@@ -19,6 +19,8 @@ import (
 	"github.com/portico-id/portico/internal/ratelimit"
 	"github.com/portico-id/portico/internal/session"
 	"github.com/portico-id/portico/internal/signup"
+	"github.com/portico-id/portico/internal/webhook"
+	"github.com/portico-id/portico/internal/webhook/sender"
 )
 
 const (
@@ -163,6 +165,9 @@ func TestTheLimitsAreInTheREADME(t *testing.T) {
 	})
 }
 
+// webhookPeers are whom administrators name.
+const webhookPeers = "webhooks: the addresses that administrators name, and no proxy"
+
 func TestWhatPorticoTalksToIsInTheREADME(t *testing.T) {
 	t.Parallel()
 	text := section(t, readme, "### What it talks to")
@@ -190,7 +195,10 @@ func TestWhatPorticoTalksToIsInTheREADME(t *testing.T) {
 				t.Errorf("%s may be somebody whom nothing is said of", name)
 			}
 		}
-		if len(peers) != 5 {
+		if _, ok := peers[webhookPeers]; !ok {
+			t.Errorf("%s are not there", webhookPeers)
+		}
+		if len(peers) != 6 {
 			t.Errorf("there are %d rows", len(peers))
 		}
 		says(t, text, "Portico talks to nobody else: no telemetry, no updates")
@@ -203,6 +211,7 @@ func TestWhatPorticoTalksToIsInTheREADME(t *testing.T) {
 			"Beyond Identity's API":   strconv.Itoa(callsAtOnce),
 			"the challenge's service": strconv.FormatInt(number(t, "internal/challenge/config.go", "maxConns"), 10),
 			"the mail server":         "one a mail",
+			webhookPeers:              fmt.Sprintf("%d to each, %d in all", webhook.DefaultInFlight, number(t, "internal/queue/webhooks.go", "webhookWorkers")),
 		} {
 			if peers[who][2] != want || peers[who][4] == "" {
 				t.Errorf("%s: it says %q, and it is %q", who, peers[who], want)
@@ -235,6 +244,7 @@ func TestWhatPorticoTalksToIsInTheREADME(t *testing.T) {
 			"sign-ups": {peers["Beyond Identity's API"][4], fmt.Sprintf("from %s up to %s apart",
 				short(duration(t, provision, "firstRetry")), short(duration(t, provision, "longestRetry")))},
 			"challenge": {peers["the challenge's service"][3], inWords(challenge.DefaultTimeout)},
+			"webhooks":  {peers[webhookPeers][3], inWords(sender.DefaultTimeout)},
 			"a mail":    {peers["the mail server"][3], inWords(mail.DefaultTimeout) + ", and " + short(mailReplyLimit) + " for its reply"},
 			"mails":     {peers["the mail server"][4], "tried again after " + inWords(duration(t, "internal/provision/notice.go", "mailRetry"))},
 			"requests":  {peers["the database"][3], "the request's or job's"},

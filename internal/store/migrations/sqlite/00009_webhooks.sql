@@ -7,9 +7,9 @@ CREATE TABLE webhook_endpoints (
     description     text        NOT NULL,
     events          text        NOT NULL, -- a JSON array of the types wanted; empty for all
     kind            text        NOT NULL,
-    secret          text        NOT NULL, -- sealed by the key ring
+    sealed          text        NOT NULL, -- the secret, by the key ring
     public_key      text,                 -- of kind v1a
-    previous_secret text,                 -- sealed; signs as well, until
+    previous_sealed text,                 -- signs as well, until
     previous_until  timestamp,
     enabled         boolean     NOT NULL,
     disabled_because text,
@@ -20,7 +20,7 @@ CREATE TABLE webhook_endpoints (
     CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (id),
     CONSTRAINT webhook_endpoints_kind_check CHECK (kind IN ('v1', 'v1a')),
     CONSTRAINT webhook_endpoints_public_key_check CHECK ((kind = 'v1a') = (public_key IS NOT NULL)),
-    CONSTRAINT webhook_endpoints_previous_check CHECK ((previous_secret IS NULL) = (previous_until IS NULL)),
+    CONSTRAINT webhook_endpoints_previous_check CHECK ((previous_sealed IS NULL) = (previous_until IS NULL)),
     CONSTRAINT webhook_endpoints_disabled_check CHECK (enabled = (disabled_because IS NULL))
 );
 
