@@ -26,6 +26,7 @@ TIMINGS ?= 20000
 FUZZTIME ?= 1m
 MUTATIONS ?= 3500000
 RESULTS ?=
+SCREENSHOTS ?=
 
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 go_needed := $(shell sed -n 's/^go //p' go.mod)
@@ -107,6 +108,13 @@ bench: ## measure Portico against baselines in one run and print the ratios (ARG
 .PHONY: test-foreign
 test-foreign: ## log in with an OpenID provider that is not ours: npm's oidc-provider (needs node and npm)
 	$(with_postgres) $(GO) test -tags foreign $(race) -count 1 -timeout 10m -run Foreign $(TESTFLAGS) ./cmd/internal/program
+
+.PHONY: test-browser
+test-browser: ## walk through the example app in a real browser (needs Chromium; SCREENSHOTS=folder keeps pictures)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+		{ echo 'make test-browser: Chromium is missing (Debian: apt-get install chromium)' >&2; exit 1; }
+	$(if $(SCREENSHOTS),@mkdir -p $(SCREENSHOTS))
+	PORTICO_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS)) $(GO) test -tags browser -count 1 -timeout 10m -run Browser $(TESTFLAGS) ./cmd/demo
 
 .PHONY: gauntlet
 gauntlet: ## sign up under kill -9, crashes and outages, and count (MINUTES=3 SEED=… ARGS='-replicas 3 -storm …')

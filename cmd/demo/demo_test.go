@@ -164,7 +164,7 @@ func followTour(t *testing.T, ports []int, printed string) {
 	})
 	// The enrolment ends at /login, which ends, over the provider, at the app.
 	_, end, page := call(http.MethodPost, link, "")
-	if end != example || !strings.Contains(page, "<title>Portico demo</title>") {
+	if end != example || !strings.Contains(page, "<title>Portico example</title>") {
 		t.Fatalf("the enrolment ends at %s", end)
 	}
 	_, _, text := call(http.MethodGet, app+"/me", "")

@@ -4,25 +4,20 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	_ "embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 
 	"github.com/portico-id/portico/cmd/internal/program"
+	"github.com/portico-id/portico/examples/spa"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 )
-
-//go:embed landing.html
-var landingHTML string
 
 // runCmd is the demo. The pages of the app and of the API are of one site and
 // of two origins, as they would be in production.
@@ -83,7 +78,7 @@ func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err err
 		return err
 	}
 	defer smtp.Close()
-	page, err := cmd.landing()
+	page, err := spa.Handler(spa.Config{API: cmd.appURL(), Mailbox: cmd.simURL() + "/mailbox"})
 	if err != nil {
 		return err
 	}
@@ -198,26 +193,6 @@ func (cmd runCmd) settings(s secrets, folder string, smtp net.Addr) []string {
 	}
 }
 
-// landing is the page on the example app's origin.
-func (cmd runCmd) landing() (http.Handler, error) {
-	page, err := template.New("landing").Parse(landingHTML)
-	if err != nil {
-		return nil, err
-	}
-	var html bytes.Buffer
-	if err := page.Execute(&html, map[string]string{"API": cmd.appURL(), "Mailbox": cmd.simURL() + "/mailbox"}); err != nil {
-		return nil, err
-	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(html.Bytes())
-	})
-	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	return mux, nil
-}
-
 // announcer passes Portico's log on and prints the tour when it says that it
 // is ready.
 type announcer struct {
@@ -242,7 +217,7 @@ Portico runs.
   the API         APP
   operations      OPS/readyz
   the simulator   SIM  (its mailbox: SIM/mailbox)
-  an app's page   EXAMPLE
+  an example app  EXAMPLE
   the log         LOG
 
 From an address to a signed-in user, in another terminal:
