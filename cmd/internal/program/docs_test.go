@@ -67,9 +67,7 @@ func TestASVS_6_1_3_EachWayToSignInIsInTheREADME(t *testing.T) {
 func signsIn(t *testing.T) []string {
 	t.Helper()
 	var contract struct {
-		Paths map[string]map[string]struct {
-			Tags []string `yaml:"tags"`
-		} `yaml:"paths"`
+		Paths map[string]map[string]yaml.Node `yaml:"paths"`
 	}
 	raw := read(t, root+"openapi.yaml")
 	if err := yaml.Unmarshal([]byte(raw), &contract); err != nil {
@@ -77,7 +75,16 @@ func signsIn(t *testing.T) []string {
 	}
 	var all []string
 	for path, operations := range contract.Paths {
-		for method, operation := range operations {
+		for method, node := range operations {
+			var operation struct {
+				Tags []string `yaml:"tags"`
+			}
+			if node.Kind != yaml.MappingNode { // what all of a path's operations share
+				continue
+			}
+			if err := node.Decode(&operation); err != nil {
+				t.Fatal(err)
+			}
 			if slices.Contains(operation.Tags, "login") && !strings.Contains(path, "logout") {
 				all = append(all, strings.ToUpper(method)+" "+path)
 			}
