@@ -75,28 +75,37 @@ func over(t *testing.T, db *store.DB, jobs store.Jobs) *world {
 	return w
 }
 
-// jobsFunc are jobs that are whatever the function does.
-type jobsFunc func(ctx context.Context, tx *sql.Tx, id signup.ID) error
+// jobsFunc are the jobs of sign-ups, which are whatever the function does. There
+// are no others: nothing here has a user to be changed.
+func jobsFunc(do func(ctx context.Context, tx *sql.Tx, id signup.ID) error) store.Jobs {
+	return ownJobs{do: do}
+}
+
+type ownJobs struct {
+	store.Jobs
+
+	do func(ctx context.Context, tx *sql.Tx, id signup.ID) error
+}
 
 // EnqueueSignup calls the function.
-func (f jobsFunc) EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error {
-	return f(ctx, tx, id)
+func (j ownJobs) EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	return j.do(ctx, tx, id)
 }
 
 // SignupInsert fails. What the function is to see has an idempotency key.
-func (jobsFunc) SignupInsert() string { return `INSERT INTO river_job (kind) VALUES ($1::text)` }
+func (ownJobs) SignupInsert() string { return `INSERT INTO river_job (kind) VALUES ($1::text)` }
 
 // Announce does nothing.
-func (jobsFunc) Announce() {}
+func (ownJobs) Announce() {}
 
 // EnqueueResend calls the function.
-func (f jobsFunc) EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error {
-	return f(ctx, tx, id)
+func (j ownJobs) EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	return j.do(ctx, tx, id)
 }
 
 // EnqueueNotice calls the function.
-func (f jobsFunc) EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error {
-	return f(ctx, tx, id)
+func (j ownJobs) EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error {
+	return j.do(ctx, tx, id)
 }
 
 // stored is how many rows there are.

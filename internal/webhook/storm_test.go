@@ -65,7 +65,7 @@ func runReplica(databaseURL string) {
 	noUser := func(context.Context, directory.UserID) (time.Duration, error) { return 0, nil }
 	noSignup := func(context.Context, signup.ID) (time.Duration, error) { return 0, nil }
 	fail(jobs.Start(ctx, queue.Handlers{
-		CarrySignup: noSignup, Resend: noSignup, Notify: noSignup, CarryChange: noUser, CarryUser: noUser, Remind: noUser,
+		CarrySignup: noSignup, Resend: noSignup, Notify: noSignup, CarryChange: noUser, CarryUser: noUser,
 		FanOut: service.FanOut, Deliver: service.Deliver, Reconcile: nothing, Housekeep: nothing,
 	}))
 	fmt.Println("ready")
