@@ -24,6 +24,9 @@ func parametersOf(t *testing.T) (all []asked) {
 		t.Fatal(err)
 	}
 	for path, item := range contract.Doc.Paths.Map() {
+		if strings.HasPrefix(path, "/admin") {
+			continue // at another listener, which has a test of its own
+		}
 		for method, operation := range item.Operations() {
 			for _, parameter := range operation.Parameters {
 				if parameter.Value.In == openapi3.ParameterInQuery {

@@ -151,7 +151,8 @@ func TestASVS_16_4_1_NothingThatIsSentMakesALine(t *testing.T) {
 	if lines := w.log.entries(t, "request"); len(lines) != requests || strings.Contains(w.log.text(), "forged") {
 		t.Errorf("%d requests made %d lines: %s", requests, len(lines), w.log.text())
 	}
-	if made := strings.Count(w.log.text(), "\n") - before; made != requests {
+	noted := len(w.log.entries(t, "audit")) // of what was refused
+	if made := strings.Count(w.log.text(), "\n") - before - noted; made != requests {
 		t.Errorf("%d requests made %d lines", requests, made)
 	}
 }

@@ -22,6 +22,7 @@ var secret = regexp.MustCompile(`(?i)(state|nonce|verifier|token|secret|code|cha
 var comparedPlainly = map[string]string{
 	"slices.Contains of code in internal/challenge": "the reason that the service gives for its refusal",
 	"map of code in api":                            "the problem code of an answer",
+	"!= of State in cmd/internal/program":           "how far a comparison of the directories is",
 	"== of token in internal/gate":                  "the fingerprint of the API's token as this program has it, against one that the database has",
 	"!= of token in internal/gate":                  "the same",
 	"!= of Token in internal/gate":                  "the same",
@@ -194,6 +195,7 @@ func (c *code) isSecret(e ast.Expr) bool {
 var keptPlainly = map[string]string{
 	"refused_token": "a part of the hash of the API's token",
 	"challenge":     "the hash of the verifier",
+	"state":         "how far an import, a comparison or a delivery has come; a flow's state is in no table",
 }
 
 // Whoever reads the database must not find what opens a session, and a look-up

@@ -124,10 +124,10 @@ func TestAnswersThatTheContractAllows(t *testing.T) {
 		{"a redirect with a cookie", "GET", "/callback", an{303, with("Location", "https://app.example/", "Set-Cookie", cookie), ""}},
 		{"a path that is not there", "GET", "/nothing", an{404, with("Content-Type", problemJSON), problem(404, "not_found", "There is nothing here", "/nothing")}},
 		{"a method that is not taken", "PUT", "/me", an{
-			405, with("Content-Type", problemJSON, "Allow", "OPTIONS, GET"),
+			405, with("Content-Type", problemJSON, "Allow", "OPTIONS, DELETE, GET, PATCH"),
 			problem(405, "method_not_allowed", "The route does not take this method", "/me"),
 		}},
-		{"HEAD", "HEAD", "/me", an{405, with("Allow", "OPTIONS, GET"), ""}},
+		{"HEAD", "HEAD", "/me", an{405, with("Allow", "OPTIONS, DELETE, GET, PATCH"), ""}},
 		{"a preflight", "OPTIONS", "/me", an{204, usual(), ""}},
 	}
 	for _, test := range tests {
@@ -171,7 +171,7 @@ func TestAnswersThatTheContractDoesNotAllow(t *testing.T) {
 		{"another request's id", "GET", "/me", notSignedIn("X-Request-Id", "fedcba9876543210"), "the problem's request_id"},
 		{"another path", "GET", "/me", notSignedIn().saying(problem(401, "not_authenticated", "Nobody is signed in", "/x")), "the problem's instance"},
 		{"an unknown path that answers", "GET", "/nothing", an{200, usual(), ""}, "no such operation"},
-		{"an unknown method that answers", "DELETE", "/me", an{200, usual(), ""}, "no such operation"},
+		{"an unknown method that answers", "PUT", "/me", an{200, usual(), ""}, "no such operation"},
 		{"an Allow that lies", "PUT", "/me", an{
 			405, with("Content-Type", problemJSON, "Allow", "GET, POST"),
 			problem(405, "method_not_allowed", "x", "/me"),

@@ -29,6 +29,13 @@ func (s *Service) Export(ctx context.Context, user directory.UserID) (Export, er
 // is not there.
 type Held map[string]any
 
+// Keep adds a column's value, if it holds one.
+func (h Held) Keep(column string, value any) {
+	if value != nil {
+		h[column] = value
+	}
+}
+
 // Export is everything that is held about a user. What is no use to them is not
 // in it: hashes of secrets, and where the program itself has come to.
 type Export struct {

@@ -55,12 +55,10 @@ func (s *Store) BeginChange(ctx context.Context, c provision.Change, claim provi
 // says of the change holds only if there is no newer one by now. It reports
 // whether the claim still held.
 func (s *Store) EndChange(ctx context.Context, c provision.Change, o provision.Outcome) (bool, error) {
-	same := func(column string, value any) any {
-		return gorm.Expr("CASE WHEN sync_change = ? THEN "+s.cast("text")+" ELSE "+column+" END", c.Number, value)
-	}
 	ended := s.held(s.db.WithContext(ctx), c).UpdateColumns(map[string]any{
-		"sync":                 same("sync", string(o.Sync)),
-		"sync_error_class":     same("sync_error_class", orNull(string(o.Class))),
+		"sync": gorm.Expr("CASE WHEN sync_change = ? THEN "+s.cast("text")+" ELSE sync END", c.Number, string(o.Sync)),
+		"sync_error_class": gorm.Expr("CASE WHEN sync_change = ? THEN "+s.cast("text")+" ELSE sync_error_class END",
+			c.Number, orNull(string(o.Class))),
 		"sync_ambiguous_until": storedTimeOrNull(o.UnsureUntil),
 		"sync_claimed_until":   nil,
 	})

@@ -101,15 +101,13 @@ func tell[R schema.Tabler](query *gorm.DB) ([]account.Held, error) {
 // hold something.
 func heldOf(row schema.Tabler) account.Held {
 	held := make(account.Held)
-	all := make(map[string]any)
+	all := make(map[string]reflect.Value)
 	for field, value := range reflect.ValueOf(row).Fields() {
 		column, _, _ := strings.Cut(strings.TrimPrefix(field.Tag.Get("gorm"), "column:"), ";")
-		all[column] = plain(value)
+		all[column] = value
 	}
 	for _, column := range exported[row.TableName()] {
-		if value := all[column]; value != nil {
-			held[column] = value
-		}
+		held.Keep(column, plain(all[column]))
 	}
 	return held
 }
