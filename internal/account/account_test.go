@@ -297,6 +297,18 @@ func TestADeletion(t *testing.T) {
 				t.Errorf("the jobs are %q", w.jobs())
 			}
 		})
+		t.Run("and so does a suspension of one whom the provider has lost meanwhile", func(t *testing.T) {
+			w := w.in(t)
+			user := w.user("gero@example.com", directory.Suspended)
+			w.exec(`UPDATE users SET internal_id = NULL WHERE id = '` + string(user.ID) + `'`)
+			w.exec(`DELETE FROM river_job`)
+			if now, err := w.accounts.Restore(t.Context(), user.ID, account.AnyVersion); err != nil || now.Status != directory.Provisioning {
+				t.Errorf("%+v, %v", now, err)
+			}
+			if !slices.Equal(w.jobs(), []string{"enrol"}) {
+				t.Errorf("the jobs are %q", w.jobs())
+			}
+		})
 		t.Run("can be brought forward, and not put off", func(t *testing.T) {
 			w := w.in(t)
 			user := w.user("emil@example.com", directory.Deleting)

@@ -137,8 +137,8 @@ func (s Status) moves() []Status {
 		return []Status{Active, Suspended, Deleting, Provisioning, Conflict}
 	case Active:
 		return []Status{Suspended, Deleting, Provisioning, Conflict}
-	case Suspended:
-		return []Status{Invited, Active, Deleting}
+	case Suspended: // whom the provider has lost meanwhile is created again
+		return []Status{Invited, Active, Provisioning, Deleting}
 	case Failed, Conflict:
 		return []Status{Provisioning, Deleting}
 	case Deleting: // within the grace period there is a way back

@@ -13,9 +13,9 @@ import (
 var moves = map[directory.Status][]directory.Status{
 	directory.Received:     {directory.Provisioning, directory.Deleting},
 	directory.Provisioning: {directory.Invited, directory.Active, directory.Failed, directory.Conflict, directory.Deleting},
-	directory.Invited:      {directory.Active, directory.Suspended, directory.Deleting},
-	directory.Active:       {directory.Suspended, directory.Deleting},
-	directory.Suspended:    {directory.Invited, directory.Active, directory.Deleting},
+	directory.Invited:      {directory.Active, directory.Suspended, directory.Provisioning, directory.Conflict, directory.Deleting},
+	directory.Active:       {directory.Suspended, directory.Provisioning, directory.Conflict, directory.Deleting},
+	directory.Suspended:    {directory.Invited, directory.Active, directory.Provisioning, directory.Deleting},
 	directory.Failed:       {directory.Provisioning, directory.Deleting},
 	directory.Conflict:     {directory.Provisioning, directory.Deleting},
 	directory.Deleting:     {directory.Deleted, directory.Provisioning, directory.Invited, directory.Active},

@@ -179,10 +179,12 @@ func (s *Store) RestoreUser(ctx context.Context, id directory.UserID, version in
 		}
 		err = s.moveUser(tx, before, next, at, map[string]any{"suspended_at": nil, "delete_after": nil})
 		switch {
-		case err != nil || before.Status == string(directory.Suspended):
+		case err != nil:
 			return err
 		case next == directory.Provisioning:
 			return s.enqueue(tx, s.jobs.EnqueueEnrol, id)
+		case before.Status == string(directory.Suspended):
+			return nil
 		default: // what was about to be deleted there is to stay, as it now is
 			return s.wantSync(tx, id)
 		}

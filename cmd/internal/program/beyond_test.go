@@ -42,7 +42,7 @@ func (w *world) fetches() (n int) {
 	return n
 }
 
-func TestClientCredentialsCarrySignUpsThroughLostTokens(t *testing.T) {
+func TestASVS_13_2_1_ClientCredentialsCarrySignUpsThroughLostTokens(t *testing.T) {
 	t.Parallel()
 	w := newKindWorld(t, storetest.Postgres(t))
 	w.byClient(w.settings["PORTICO_OIDC_CLIENT_SECRET"])
