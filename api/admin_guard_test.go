@@ -94,8 +94,13 @@ func TestNobodyAdministersWithoutATokenThatIsGoodForIt(t *testing.T) {
 				t.Errorf("it says %s, and %s", missing.body, missing.header.Get("Www-Authenticate"))
 			}
 			for _, page := range []header{
-				{"Origin", "https://evil.example"}, {"Origin", appOrigin}, {"Origin", root.url}, {"Origin", "null"},
-				{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Site", "same-site"}, {"Sec-Fetch-Site", "same-origin"},
+				{"Origin", "https://evil.example"},
+				{"Origin", appOrigin},
+				{"Origin", root.url},
+				{"Origin", "null"},
+				{"Sec-Fetch-Site", "cross-site"},
+				{"Sec-Fetch-Site", "same-site"},
+				{"Sec-Fetch-Site", "same-origin"},
 			} {
 				answered := root.in(t).do(op.method, op.path, op.body, page, header{"If-Match", `"1"`}).is(http.StatusForbidden, "cross_origin")
 				for name := range answered.header {

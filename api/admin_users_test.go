@@ -212,9 +212,17 @@ func TestNobodyIsFoundWhoIsNotThere(t *testing.T) {
 		} {
 			path := "/admin/users/" + id
 			for _, r := range []struct{ method, path, body string }{
-				{"GET", path, ""}, {"PATCH", path, `{}`}, {"DELETE", path, ""}, {"POST", path + "/suspend", ""}, {"POST", path + "/restore", ""},
-				{"POST", path + "/resend", ""}, {"POST", path + "/retry", ""}, {"POST", path + "/resolve", `{"action":"retry"}`},
-				{"GET", path + "/sessions", ""}, {"DELETE", path + "/sessions", ""}, {"DELETE", path + "/sessions/x", ""},
+				{"GET", path, ""},
+				{"PATCH", path, `{}`},
+				{"DELETE", path, ""},
+				{"POST", path + "/suspend", ""},
+				{"POST", path + "/restore", ""},
+				{"POST", path + "/resend", ""},
+				{"POST", path + "/retry", ""},
+				{"POST", path + "/resolve", `{"action":"retry"}`},
+				{"GET", path + "/sessions", ""},
+				{"DELETE", path + "/sessions", ""},
+				{"DELETE", path + "/sessions/x", ""},
 			} {
 				root.in(t).do(r.method, r.path, r.body, header{"If-Match", `"1"`}).is(http.StatusNotFound, "user_not_found")
 				root.in(t).do(r.method, r.path, r.body, header{"If-Match", `"1", "2"`}).is(http.StatusNotFound, "user_not_found")
@@ -345,7 +353,10 @@ func TestUsersAreReadPageByPage(t *testing.T) {
 				w.clock.advance(time.Second)
 			}
 		}
-		for _, filter := range []string{"", "&status=received", "&sync=pending", "&domain=example.com", "&updated_after=2000-01-01T00:00:00Z", "&created_before=2999-01-01T00:00:00Z"} {
+		for _, filter := range []string{
+			"", "&status=received", "&sync=pending", "&domain=example.com",
+			"&updated_after=2000-01-01T00:00:00Z", "&created_before=2999-01-01T00:00:00Z",
+		} {
 			step(t, "with the filter "+filter, func(t *testing.T) {
 				a := root.in(t)
 				seen := make(map[string]bool)

@@ -136,8 +136,10 @@ func TestAnAdministratorLooksAfterWebhooks(t *testing.T) {
 			if rotated.json("secret") == secret || rotated.json("webhook", "previous_secret_until") == "" {
 				t.Errorf("it is %s", rotated.body)
 			}
-			a.do(http.MethodPost, path+"/rotate-secret", `{"overlap_seconds":-1}`).is(http.StatusUnprocessableEntity, "invalid_fields").field("/overlap_seconds", "invalid_value")
-			a.do(http.MethodPost, path+"/rotate-secret", `{"secret":"whsec_short"}`).is(http.StatusUnprocessableEntity, "invalid_fields").field("/secret", "invalid_value")
+			a.do(http.MethodPost, path+"/rotate-secret", `{"overlap_seconds":-1}`).
+				is(http.StatusUnprocessableEntity, "invalid_fields").field("/overlap_seconds", "invalid_value")
+			a.do(http.MethodPost, path+"/rotate-secret", `{"secret":"whsec_short"}`).
+				is(http.StatusUnprocessableEntity, "invalid_fields").field("/secret", "invalid_value")
 		})
 		step(t, "and removes it", func(t *testing.T) {
 			a := root.in(t)
@@ -171,7 +173,8 @@ func TestASVS_1_3_6_AWebhookWhoseAddressIsNoneIsRefused(t *testing.T) {
 		`{"url":"https://app.example/","description":"a\u0007"}`:            "/description",
 		`{"url":"https://app.example/","kind":"v1a","secret":"whsec_AAAA"}`: "/secret",
 	} {
-		if refused := a.do(http.MethodPost, "/admin/webhooks", body).is(http.StatusUnprocessableEntity, "invalid_fields"); !strings.Contains(refused.body, `"pointer":"`+pointer+`"`) {
+		refused := a.do(http.MethodPost, "/admin/webhooks", body).is(http.StatusUnprocessableEntity, "invalid_fields")
+		if !strings.Contains(refused.body, `"pointer":"`+pointer+`"`) {
 			t.Errorf("%s: %s", body, refused.body)
 		}
 	}

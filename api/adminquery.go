@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"maps"
@@ -121,7 +122,7 @@ func binding(r *http.Request, values map[string]string) []byte {
 // nextPage returns the token for the page behind the place.
 func (a *API) nextPage(r *http.Request, values map[string]string, last place) *string {
 	plain := binding(r, values)
-	plain = binary.BigEndian.AppendUint64(plain, uint64(last.at.UnixMicro())) //nolint:gosec // read back as it is
+	plain = binary.BigEndian.AppendUint64(plain, uint64(last.at.UnixMicro()))
 	token := a.config.Pages.Seal(pagePurpose, append(plain, last.id...))
 	return &token
 }
@@ -134,7 +135,7 @@ func (a *API) page(r *http.Request, values map[string]string) (place, error) {
 		return place{}, nil
 	}
 	plain, err := a.config.Pages.Open(pagePurpose, token)
-	if err != nil || len(plain) < bindingSize+8 || string(plain[:bindingSize]) != string(binding(r, values)) {
+	if err != nil || len(plain) < bindingSize+8 || !bytes.Equal(plain[:bindingSize], binding(r, values)) {
 		return place{}, invalidParameter("page_token", openapi.FieldErrorCodeInvalidValue,
 			"not the token of a page of this list with these filters")
 	}

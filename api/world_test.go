@@ -152,7 +152,10 @@ func newWorld(t *testing.T, o options) *world {
 	if o.databaseURL == "" {
 		o.databaseURL = copyOfSQLite(t)
 	}
-	w := &world{t: t, clock: &clock{}, flows: &clock{}, tokens: &atomic.Pointer[admintoken.Tokens]{}, secrets: &secrets{}, log: &lines{}, databaseURL: o.databaseURL}
+	w := &world{
+		t: t, clock: &clock{}, flows: &clock{}, tokens: &atomic.Pointer[admintoken.Tokens]{},
+		secrets: &secrets{}, log: &lines{}, databaseURL: o.databaseURL,
+	}
 	w.db = storetest.Open(t, o.databaseURL)
 	w.server = httptest.NewUnstartedServer(nil)
 	scheme := "http://"

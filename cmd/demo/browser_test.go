@@ -116,10 +116,16 @@ func sees(selector, text string) step {
 	shown := chromedp.Poll[bool](fmt.Sprintf("[...document.querySelectorAll(%q)].some(e => e.checkVisibility() && e.textContent.includes(%q))", selector, text),
 		chromedp.WithPollingTimeout(25*time.Second))
 	return func(ctx context.Context, tab *chromedp.Target) (chromedp.Void, error) {
-		if _, err := shown(ctx, tab); err != nil {
-			return chromedp.Void{}, fmt.Errorf("%q in %s: %w", text, selector, err)
+		for {
+			_, err := shown(ctx, tab)
+			if err == nil {
+				return chromedp.Void{}, nil
+			}
+			// A page that is left takes its scripts with it: the next one is asked.
+			if ctx.Err() != nil || !strings.Contains(err.Error(), "context") {
+				return chromedp.Void{}, fmt.Errorf("%q in %s: %w", text, selector, err)
+			}
 		}
-		return chromedp.Void{}, nil
 	}
 }
 

@@ -206,7 +206,8 @@ func (a app) call(ctx context.Context, method, path, token string, body, into an
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := http.DefaultClient.Do(request)
+	client := &http.Client{Timeout: 30 * time.Second}
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}

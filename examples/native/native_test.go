@@ -31,7 +31,7 @@ func startDemo(t *testing.T) demo {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	ports := freePorts(t, 4)
-	process := exec.Command(binary, //nolint:noctx // it is told to stop, and waited for, below
+	process := exec.Command(binary, // it is told to stop, and waited for, below
 		"--port="+ports[0], "--ops-port="+ports[1], "--simulator-port="+ports[2], "--example-port="+ports[3])
 	out, err := process.StdoutPipe()
 	if err != nil {
@@ -63,7 +63,7 @@ func freePorts(t *testing.T, n int) (ports []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close() //nolint:revive // all of them at once, so that no two are the same
+		defer listener.Close() //nolint:revive,gocritic // all of them at once, so that no two are the same
 		_, port, err := net.SplitHostPort(listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)

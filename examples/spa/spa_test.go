@@ -28,7 +28,7 @@ func codesOf(t *testing.T, table string) []string {
 		t.Fatalf("there is no table %s", table)
 	}
 	var codes []string
-	for _, match := range regexp.MustCompile(`(?m)^  (\w+): '[^']+\.',$`).FindAllStringSubmatch(body, -1) {
+	for _, match := range regexp.MustCompile(`(?m)^ {2}(\w+): '[^']+\.',$`).FindAllStringSubmatch(body, -1) {
 		codes = append(codes, match[1])
 	}
 	return codes
@@ -93,7 +93,7 @@ func TestThePolicyLetsNothingRunButTheFiles(t *testing.T) {
 		"/style.css": "text/css", "/icon.svg": "image/svg+xml", "/config.json": "application/json",
 	} {
 		recorder := httptest.NewRecorder()
-		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+		handler.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, http.NoBody))
 		policy := recorder.Header().Get("Content-Security-Policy")
 		if recorder.Code != http.StatusOK || !strings.HasPrefix(recorder.Header().Get("Content-Type"), contentType) ||
 			!strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") ||

@@ -123,7 +123,7 @@ func readHash(text string) (h hash, fault string) {
 		return h, fmt.Sprintf("has a hash that is not %d hexadecimal digits", hex.EncodedLen(len(h)))
 	}
 	copy(h[:], raw)
-	if distinct(raw) < minDistinct || strings.HasPrefix("0123456789abcdef0123456789abcdef", strings.ToLower(digits[:32])) {
+	if distinct(raw) < minDistinct || strings.EqualFold(digits[:32], "0123456789abcdef0123456789abcdef") {
 		return h, "has a hash that was typed, not computed"
 	}
 	if slices.Contains(weak(), h) {

@@ -29,8 +29,8 @@ const (
 	LoginCodeRedeemed   = "login.code_redeemed" // for a session
 	LoginCodeRefused    = "login.code_refused"
 	SessionEnded        = "session.ended"
-	LogoutTokenAccepted = "logout_token.accepted"
-	LogoutTokenRefused  = "logout_token.refused"
+	LogoutTokenAccepted = "logout_token.accepted" //nolint:gosec // an action's name, no credential
+	LogoutTokenRefused  = "logout_token.refused"  //nolint:gosec // an action's name, no credential
 	RequestRefused      = "request.refused"
 	InvitationCreated   = "invitation.created"
 	InvitationRevoked   = "invitation.revoked"
@@ -120,8 +120,12 @@ func (e Event) LogAttrs() []slog.Attr {
 		slog.String("actor", e.Origin.Actor), slog.String("outcome", string(e.Outcome)),
 	}
 	for _, field := range []struct{ name, value string }{
-		{"user_id", string(e.UserID)}, {"reason", cmp.Or(e.Reason, e.Class)}, {"target_kind", e.Target.Kind}, {"target_id", e.Target.ID},
-		{"address", e.Origin.Address}, {"request_id", e.Origin.RequestID},
+		{"user_id", string(e.UserID)},
+		{"reason", cmp.Or(e.Reason, e.Class)},
+		{"target_kind", e.Target.Kind},
+		{"target_id", e.Target.ID},
+		{"address", e.Origin.Address},
+		{"request_id", e.Origin.RequestID},
 	} {
 		if field.value != "" {
 			attrs = append(attrs, slog.String(field.name, field.value))

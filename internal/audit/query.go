@@ -44,7 +44,7 @@ func (e Event) Cursor() Cursor { return Cursor{At: e.At, ID: e.ID} }
 
 // Check returns ErrQuery, with what is wrong.
 func (q Query) Check() error {
-	wrong := ""
+	var wrong string
 	switch {
 	case q.Limit < 1 || q.Limit > MaxPage:
 		wrong = "limit"
@@ -56,14 +56,26 @@ func (q Query) Check() error {
 		wrong = "action"
 	case !utf8.ValidString(q.Actor) || strings.ContainsRune(q.Actor, 0):
 		wrong = "actor"
-	case q.Outcome != "" && q.Outcome != Success && q.Outcome != Refused && q.Outcome != Failed:
+	case !q.Outcome.filters():
 		wrong = "outcome"
-	case !q.After.IsZero() && !q.Before.IsZero() && !q.After.Before(q.Before):
+	case q.endsFirst():
 		wrong = "times"
 	default:
 		return nil
 	}
 	return fmt.Errorf("%w: %s", ErrQuery, wrong)
+}
+
+// filters reports whether a query may have the outcome: one that events have,
+// or none.
+func (o Outcome) filters() bool {
+	return o == "" || o == Success || o == Refused || o == Failed
+}
+
+// endsFirst reports whether the query's times are the wrong way about, so that
+// no event is between them.
+func (q Query) endsFirst() bool {
+	return !q.After.IsZero() && !q.Before.IsZero() && !q.After.Before(q.Before)
 }
 
 func isUUID(text string) bool {

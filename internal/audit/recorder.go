@@ -134,13 +134,18 @@ func (r *Recorder) write(ctx context.Context, events []Event) {
 		select {
 		case <-ctx.Done():
 			pause.Stop()
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushLimit)
-			defer cancel()
-			r.lastTry(last, events)
+			r.writeAtEnd(ctx, events)
 			return
 		case <-pause.C:
 		}
 	}
+}
+
+// writeAtEnd writes a batch once, though ctx has ended.
+func (r *Recorder) writeAtEnd(ctx context.Context, events []Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushLimit)
+	defer cancel()
+	r.lastTry(ctx, events)
 }
 
 func (r *Recorder) try(ctx context.Context, events []Event) error {

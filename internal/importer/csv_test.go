@@ -32,8 +32,10 @@ func TestCSVIsReadRecordByRecord(t *testing.T) {
 		"with a field too few and one too many": {header + "1,a@x.org\n2,b@x.org,Bob,x\n3,c@x.org,Cy\n", []string{
 			"2 1|a@x.org|| :column_count", "3 2|b@x.org|Bob| :column_count", "4 3|c@x.org|Cy| ",
 		}},
-		"with a bare quote":                  {header + "1,a@x.org,An\"n\n2,b@x.org,\n", []string{"2 1|a@x.org|An\"n| display_name:bare_quote", "3 2|b@x.org|| "}},
-		"with Latin-1 in one row":            {header + "1,a@x.org,Ren\xe9\n2,b@x.org,René\n", []string{"2 1|a@x.org|Ren\ufffd| display_name:encoding", "3 2|b@x.org|René| "}},
+		"with a bare quote": {header + "1,a@x.org,An\"n\n2,b@x.org,\n", []string{"2 1|a@x.org|An\"n| display_name:bare_quote", "3 2|b@x.org|| "}},
+		"with Latin-1 in one row": {header + "1,a@x.org,Ren\xe9\n2,b@x.org,René\n", []string{
+			"2 1|a@x.org|Ren\ufffd| display_name:encoding", "3 2|b@x.org|René| ",
+		}},
 		"with what another program has lost": {header + "1,a@x.org,Ren\ufffd\n", []string{"2 1|a@x.org|Ren\ufffd| display_name:encoding"}},
 		"with a NUL":                         {header + "1,a@x.org,A\x00\n", []string{"2 1|a@x.org|A\ufffd| display_name:nul"}},
 		"with the columns of rejected rows":  {"external_id,email,line,error\n1,a@x.org,7,it was wrong\n", []string{"2 1|a@x.org|| "}},
@@ -62,20 +64,26 @@ func TestCSVThatCannotBeReadSaysWhereAndWhy(t *testing.T) {
 		code    importer.Code
 		want    string // in the message
 	}{
-		"empty":                        {"", nil, importer.Empty, "the file is empty"},
-		"nothing but line breaks":      {"\r\n\n", nil, importer.Empty, "the file is empty"},
-		"UTF-16":                       {"\xff\xfee\x00x\x00", nil, importer.WrongEncoding, "UTF-16 (little-endian)"},
-		"UTF-16, the other way":        {"\xfe\xff\x00e\x00x", nil, importer.WrongEncoding, "UTF-16 (big-endian)"},
-		"UTF-16 without a mark":        {"e\x00x\x00t\x00", nil, importer.WrongEncoding, "UTF-16 (little-endian, without a mark)"},
-		"UTF-32":                       {"\xff\xfe\x00\x00e\x00\x00\x00", nil, importer.WrongEncoding, "UTF-32 (little-endian)"},
-		"a header in Latin-1":          {"external_id,email,pr\xe9nom\n", nil, importer.WrongEncoding, "line 1: the header is not UTF-8"},
-		"no address":                   {"external_id,mail\n", nil, importer.ColumnMissing, `line 1: there is no column "email" for email: the columns are "external_id", "mail"`},
-		"a mapped column not there":    {"external_id,mail\n", named, importer.ColumnMissing, `there is no column "name" for display_name`},
-		"semicolons":                   {"external_id;email\n1;a@x.org\n", nil, importer.ColumnMissing, "A comma has to be between two"},
-		"a name twice":                 {"external_id,email,email\n", nil, importer.ColumnTwice, `two columns are named "email"`},
-		"a column nobody reads":        {"external_id,email,passwort\n", nil, importer.ColumnUnknown, `nothing would be read from the column "passwort"`},
-		"a quote that is never closed": {header + "1,a@x.org,Ann\n2,\"b@x.org,\n3,c@x.org,\n", nil, importer.OpenQuote, "line 3: the quote that begins a field here is never closed"},
-		"text behind a quote":          {header + "1,\"a\"@x.org,Ann\n", nil, importer.OpenQuote, "line 2: text follows the closing quote"},
+		"empty":                   {"", nil, importer.Empty, "the file is empty"},
+		"nothing but line breaks": {"\r\n\n", nil, importer.Empty, "the file is empty"},
+		"UTF-16":                  {"\xff\xfee\x00x\x00", nil, importer.WrongEncoding, "UTF-16 (little-endian)"},
+		"UTF-16, the other way":   {"\xfe\xff\x00e\x00x", nil, importer.WrongEncoding, "UTF-16 (big-endian)"},
+		"UTF-16 without a mark":   {"e\x00x\x00t\x00", nil, importer.WrongEncoding, "UTF-16 (little-endian, without a mark)"},
+		"UTF-32":                  {"\xff\xfe\x00\x00e\x00\x00\x00", nil, importer.WrongEncoding, "UTF-32 (little-endian)"},
+		"a header in Latin-1":     {"external_id,email,pr\xe9nom\n", nil, importer.WrongEncoding, "line 1: the header is not UTF-8"},
+		"no address": {
+			"external_id,mail\n", nil, importer.ColumnMissing,
+			`line 1: there is no column "email" for email: the columns are "external_id", "mail"`,
+		},
+		"a mapped column not there": {"external_id,mail\n", named, importer.ColumnMissing, `there is no column "name" for display_name`},
+		"semicolons":                {"external_id;email\n1;a@x.org\n", nil, importer.ColumnMissing, "A comma has to be between two"},
+		"a name twice":              {"external_id,email,email\n", nil, importer.ColumnTwice, `two columns are named "email"`},
+		"a column nobody reads":     {"external_id,email,passwort\n", nil, importer.ColumnUnknown, `nothing would be read from the column "passwort"`},
+		"a quote that is never closed": {
+			header + "1,a@x.org,Ann\n2,\"b@x.org,\n3,c@x.org,\n", nil, importer.OpenQuote,
+			"line 3: the quote that begins a field here is never closed",
+		},
+		"text behind a quote": {header + "1,\"a\"@x.org,Ann\n", nil, importer.OpenQuote, "line 2: text follows the closing quote"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -123,7 +131,8 @@ func TestNoFieldAndNoFileIsHeldWhole(t *testing.T) {
 		"a file of 16 MiB of records": {header + "1,a@x.org,too few or too many,\n", "2,b@x.org,\n", "", false, ":column_count"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := io.MultiReader(strings.NewReader(c.before), io.LimitReader(&endless{text: c.repeated}, int64(size/len(c.repeated)*len(c.repeated))), strings.NewReader(c.after))
+			repeated := io.LimitReader(&endless{text: c.repeated}, int64(size/len(c.repeated)*len(c.repeated)))
+			in := io.MultiReader(strings.NewReader(c.before), repeated, strings.NewReader(c.after))
 			var source importer.Source
 			var err error
 			if c.ndjson {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -128,17 +129,18 @@ func TestEachPersonIsCheckedByThemselves(t *testing.T) {
 			{"9,l@x.org,,klingonisch", "locale locale"},
 			{"10,not an address,\u202eeno,", "email email;display_name display_name"},
 		}
-		text := "external_id,email,display_name,locale\n"
+		var text strings.Builder
+		text.WriteString("external_id,email,display_name,locale\n")
 		var want []string
 		for i, r := range rows {
-			text += r.row + "\n"
+			text.WriteString(r.row + "\n")
 			for complaint := range strings.SplitSeq(r.want, ";") {
 				if complaint != "" {
 					want = append(want, fmt.Sprintf("%d %s", i+2, complaint))
 				}
 			}
 		}
-		held := w.staged(text, importer.Terms{})
+		held := w.staged(text.String(), importer.Terms{})
 		if err := held.Validate(t.Context()); !errors.Is(err, importer.ErrInvalid) {
 			t.Errorf("validating says %v", err)
 		}
@@ -352,7 +354,7 @@ func (b *broken) Next(context.Context) (importer.Record, error) {
 		return importer.Record{}, b.err
 	}
 	b.left--
-	return importer.Record{Line: int64(b.left), ExternalID: fmt.Sprint(b.left), Email: fmt.Sprintf("p%d@x.org", b.left)}, nil
+	return importer.Record{Line: int64(b.left), ExternalID: strconv.Itoa(b.left), Email: fmt.Sprintf("p%d@x.org", b.left)}, nil
 }
 
 func TestOfAnInputThatBreaksOffNothingIsKept(t *testing.T) {

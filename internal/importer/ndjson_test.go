@@ -33,9 +33,11 @@ func TestNDJSONIsReadLineByLine(t *testing.T) {
 		"with lines that are no objects": {`"text"` + "\n" + `[]` + "\n" + `{"email":` + "\n" + `{}{}` + "\n" + `{} x` + "\n" + fine, false, []string{
 			"1 ||| :not_object", "2 ||| :not_object", "3 ||| email:not_text,:not_object", "4 ||| :not_object", "5 ||| :not_object", "6 1|a@x.org|| ",
 		}},
-		"with half a surrogate":      {`{"external_id":"\ud800","email":"a@x.org"}`, false, []string{"1 ||| :not_object"}},
-		"with Latin-1":               {"{\"external_id\":\"Ren\xe9\"}\n" + fine, false, []string{"1 ||| :encoding", "2 1|a@x.org|| "}},
-		"with a text beyond 64 KiB":  {`{"external_id":"1","email":"a@x.org","display_name":"` + strings.Repeat("x", 70_000) + `"}`, false, []string{"1 1|a@x.org|" + strings.Repeat("x", 64) + "\ufffd| display_name:too_long"}},
+		"with half a surrogate": {`{"external_id":"\ud800","email":"a@x.org"}`, false, []string{"1 ||| :not_object"}},
+		"with Latin-1":          {"{\"external_id\":\"Ren\xe9\"}\n" + fine, false, []string{"1 ||| :encoding", "2 1|a@x.org|| "}},
+		"with a text beyond 64 KiB": {`{"external_id":"1","email":"a@x.org","display_name":"` + strings.Repeat("x", 70_000) + `"}`, false, []string{
+			"1 1|a@x.org|" + strings.Repeat("x", 64) + "\ufffd| display_name:too_long",
+		}},
 		"with a line beyond 256 KiB": {`{"external_id":"` + strings.Repeat("x", 300_000) + "\"}\n" + fine, false, []string{"1 ||| :too_long", "2 1|a@x.org|| "}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,15 +79,15 @@ func TestWhatIsNoNDJSONIsRefused(t *testing.T) {
 // reads, and no line is lost.
 func FuzzNDJSON(f *testing.F) {
 	for _, seed := range []string{
-		`{"external_id":"1","email":"a@x.org"}`, `{"a":1}`, `{"email":"\u00e9"}`, "\n\n{}", `{"email":null}`, `{"email":"a","email":"b"}`, "{\"email\":\"\xff\"}", `[`,
+		`{"external_id":"1","email":"a@x.org"}`, `{"a":1}`, `{"email":"\u00e9"}`, "\n\n{}",
+		`{"email":null}`, `{"email":"a","email":"b"}`, "{\"email\":\"\xff\"}", `[`,
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := fromNDJSON(text, nil, true)
 		if err != nil {
-			var input *importer.InputError
-			if !errors.As(err, &input) {
+			if _, ok := errors.AsType[*importer.InputError](err); !ok {
 				t.Fatalf("%q: %v", text, err)
 			}
 			return

@@ -134,8 +134,8 @@ func (r *Record) complain(c Column, code Code, text string) {
 	r.Complaints = append(r.Complaints, Complaint{Column: c, Code: code, Text: text})
 }
 
-// Error is what the column of that name in a file of rejected rows says.
-func (r Record) Error() string {
+// Fault is what the column ErrorColumn in a file of rejected rows says.
+func (r Record) Fault() string {
 	var all []string
 	for _, c := range r.Complaints {
 		text := c.Text

@@ -50,8 +50,14 @@ func (l Limits) Off() bool { return l == Limits{} }
 // in which they are written.
 func (l *Limits) named() []namedLimit {
 	return []namedLimit{
-		{Client, &l.Client}, {Address, &l.Address}, {Domain, &l.Domain}, {Global, &l.Global}, {Login, &l.Login}, {Logout, &l.Logout},
-		{Email, &l.Email}, {Admin, &l.Admin},
+		{Client, &l.Client},
+		{Address, &l.Address},
+		{Domain, &l.Domain},
+		{Global, &l.Global},
+		{Login, &l.Login},
+		{Logout, &l.Logout},
+		{Email, &l.Email},
+		{Admin, &l.Admin},
 	}
 }
 

@@ -111,8 +111,8 @@ func TestLimitsComeBackAsTheyWere(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		want := ratelimit.Limits{
 			Client: limit.Draw(r, "client"), Address: limit.Draw(r, "address"),
-			Domain: limit.Draw(r, "domain"), Global: limit.Draw(r, "global"), Login: limit.Draw(r, "login"), Logout: limit.Draw(r, "logout"), Email: limit.Draw(r, "email"),
-			Admin: limit.Draw(r, "admin"),
+			Domain: limit.Draw(r, "domain"), Global: limit.Draw(r, "global"),
+			Login: limit.Draw(r, "login"), Logout: limit.Draw(r, "logout"), Email: limit.Draw(r, "email"), Admin: limit.Draw(r, "admin"),
 		}
 		if got, err := ratelimit.ParseLimits(want.String()); err != nil || got != want {
 			r.Fatalf("%s: %+v, %v", want, got, err)

@@ -138,9 +138,10 @@ func (w *worker) get(ctx context.Context, id directory.InternalID) (user *beyond
 		return live(found), true, 0, nil
 	case beyondidentity.NotFound:
 		return nil, true, 0, nil
+	default:
+		w.Log.WarnContext(ctx, "user cannot be looked at", slog.String("internal_id", string(id)), slog.Any("error", answer))
+		return nil, false, 0, nil
 	}
-	w.Log.WarnContext(ctx, "user cannot be looked at", slog.String("internal_id", string(id)), slog.Any("error", answer))
-	return nil, false, 0, nil
 }
 
 // sharing returns which other user of ours has the user's address there.

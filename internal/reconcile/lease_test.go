@@ -40,7 +40,8 @@ func TestARunThatWasInterruptedAnywhereGoesOnWhereItWas(t *testing.T) {
 				if now.State == reconcile.Reading {
 					read = now.Done
 				}
-				if steps++; steps == 3 {
+				steps++
+				if steps == 3 {
 					stop()
 				}
 			})

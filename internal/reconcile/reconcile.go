@@ -135,13 +135,6 @@ const DefaultPercent = 5
 // small directory are nobody.
 const leastCeiling = 10
 
-// Ceiling returns how many differences the plan may repair in the directory as
-// it is.
-func (s *Service) Ceiling(ctx context.Context, plan Plan) (int, error) {
-	users, err := s.Store.CountUsers(ctx)
-	return max(leastCeiling, int(float64(users)*plan.MaxPercent/100)), err
-}
-
 // Run is one comparison of the directories.
 type Run struct {
 	ID        RunID
@@ -246,6 +239,13 @@ type Service struct {
 	PageSize   int // users a page; 0 for as many as one may hold
 	Now        func() time.Time
 	Log        *slog.Logger
+}
+
+// Ceiling returns how many differences the plan may repair in the directory as
+// it is.
+func (s *Service) Ceiling(ctx context.Context, plan Plan) (int, error) {
+	users, err := s.Store.CountUsers(ctx)
+	return max(leastCeiling, int(float64(users)*plan.MaxPercent/100)), err
 }
 
 func (s *Service) pageSize() int {

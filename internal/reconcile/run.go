@@ -279,6 +279,7 @@ func (w *worker) ask(ctx context.Context, call func() error) (wait time.Duration
 	case "", beyondidentity.NotFound, beyondidentity.Duplicate, beyondidentity.Rejected, beyondidentity.Conflict:
 		w.fails = 0
 		return 0, answer, nil
+	default: // it has told nothing
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, nil, err

@@ -31,8 +31,11 @@ func TestALoginOpensASessionThatItsTokenIsRecognisedBy(t *testing.T) {
 				t.Errorf("opened %+v, not %+v", opened.Session, want)
 			}
 			user, found, err := w.sessions.Recognise(t.Context(), opened.Token)
-			if err != nil || !reflect.DeepEqual(found, want) || user != opened.User {
-				t.Errorf("found %+v of %+v, %v; not %+v of %+v", found, user, err, want, opened.User)
+			// A look-up reads what signed-in users are told of themselves.
+			told := opened.User
+			told.Version, told.Origin, told.Locale, told.SyncClass, told.LastClass = 0, "", "", "", ""
+			if err != nil || !reflect.DeepEqual(found, want) || user != told {
+				t.Errorf("found %+v of %+v, %v; not %+v of %+v", found, user, err, want, told)
 			}
 			if user.Status != directory.Active || user.ExternalID != w.identity.ExternalID || user.InternalID != w.identity.InternalID {
 				t.Errorf("the user is %+v", user)

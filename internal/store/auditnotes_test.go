@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ func lines(t *testing.T, s *store.Store) (told []string) {
 			continue
 		}
 		told = append(told, strings.Join([]string{
-			strings.TrimSuffix(e.Origin.Actor, string(e.UserID)), e.Action, string(e.Outcome), e.Reason, e.Target.Kind, fmt.Sprint(e.UserID != ""),
+			strings.TrimSuffix(e.Origin.Actor, string(e.UserID)), e.Action, string(e.Outcome), e.Reason, e.Target.Kind, strconv.FormatBool(e.UserID != ""),
 		}, " "))
 	}
 	return told

@@ -120,7 +120,7 @@ func plain(value reflect.Value) any {
 		}
 		value = value.Elem()
 	}
-	if at, ok := value.Interface().(time.Time); ok {
+	if at, ok := reflect.TypeAssert[time.Time](value); ok {
 		return at.UTC()
 	}
 	return value.Interface()

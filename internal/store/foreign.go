@@ -65,7 +65,7 @@ func (f *Foreign) query(ctx context.Context, query string) (err error) {
 		return err
 	}
 	// Every value as the text that Postgres writes for it, whatever its type.
-	if f.rows, err = f.tx.Query(ctx, query, pgx.QueryResultFormats{pgx.TextFormatCode}); err != nil {
+	if f.rows, err = f.tx.Query(ctx, query, pgx.QueryResultFormats{pgx.TextFormatCode}); err != nil { //nolint:gocritic // f keeps its rows, and Close ends them
 		return err
 	}
 	// Its columns, and what is wrong with it, are known with the first row.

@@ -140,11 +140,12 @@ func (s *Store) JobAgain(ctx context.Context, run reconcile.Run, finding reconci
 		switch directory.Status(user.Status) {
 		case directory.Received, directory.Provisioning:
 			return s.enrolAgain(tx, user.ID)
+		default:
+			if user.Sync != string(directory.SyncPending) {
+				return s.wantSync(tx, directory.UserID(user.ID))
+			}
+			return s.enqueueChange(tx, directory.UserID(user.ID))
 		}
-		if user.Sync != string(directory.SyncPending) {
-			return s.wantSync(tx, directory.UserID(user.ID))
-		}
-		return s.enqueueChange(tx, directory.UserID(user.ID))
 	})
 }
 

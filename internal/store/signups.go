@@ -13,6 +13,7 @@ import (
 	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
+	"github.com/portico-id/portico/internal/invitation"
 	"github.com/portico-id/portico/internal/signup"
 )
 
@@ -37,15 +38,11 @@ func (s *Store) AcceptSignup(ctx context.Context, a signup.Acceptance) error {
 		}
 		receipt := rowOfSignup(a)
 		if a.Invitation != nil {
-			id, err := redeemInvitation(tx, *a.Invitation, a.Email.Canonical(), a.At)
+			id, err := s.redeemFor(tx, a)
 			if err != nil {
 				return err
 			}
 			receipt.InvitationID = orNull(string(id))
-			redeemed := audit.Event{At: a.At, Action: audit.InvitationRedeemed, SignupID: string(a.ID), Target: invited(id)}
-			if err := s.note(tx, redeemed); err != nil {
-				return err
-			}
 		}
 		if err := tx.Create(&receipt).Error; err != nil {
 			return err
@@ -65,6 +62,17 @@ func (s *Store) AcceptSignup(ctx context.Context, a signup.Acceptance) error {
 		return s.transact(ctx, enqueue)
 	}
 	return err
+}
+
+// redeemFor redeems the sign-up's invitation, and notes it. It returns
+// invitation.ErrInvalid.
+func (s *Store) redeemFor(tx *gorm.DB, a signup.Acceptance) (invitation.ID, error) {
+	id, err := redeemInvitation(tx, *a.Invitation, a.Email.Canonical(), a.At)
+	if err != nil {
+		return "", err
+	}
+	redeemed := audit.Event{At: a.At, Action: audit.InvitationRedeemed, SignupID: string(a.ID), Target: invited(id)}
+	return id, s.note(tx, redeemed)
 }
 
 // acceptAtOnce does the same in one statement, which is a transaction of its

@@ -182,12 +182,15 @@ func findClaim(tx *gorm.DB, id webhook.DeliveryID) (webhook.Claim, error) {
 // what it says about the endpoint.
 func (s *Store) SettleAttempt(ctx context.Context, c webhook.Claim, o webhook.Outcome) (webhook.Turn, error) {
 	var turn webhook.Turn
-	began := o.Counts && o.Class != "" && c.Endpoint.FailingSince.IsZero()
-	recovered := o.Counts && o.Class == "" && !c.Endpoint.FailingSince.IsZero()
+	news := webhook.Turn{
+		Failing:   o.Counts && o.Class != "" && c.Endpoint.FailingSince.IsZero(),
+		Recovered: o.Counts && o.Class == "" && !c.Endpoint.FailingSince.IsZero(),
+		Disabled:  o.Disable != "",
+	}
 	err := s.transact(ctx, func(tx *gorm.DB) error {
 		turn = webhook.Turn{}
 		var endpoint webhookEndpointRow
-		if began || recovered || o.Disable != "" {
+		if news != (webhook.Turn{}) {
 			var err error
 			if endpoint, err = lockEndpoint(tx, c.Endpoint.ID); errors.Is(err, webhook.ErrNotFound) {
 				return nil // and its deliveries have gone with it
@@ -199,24 +202,33 @@ func (s *Store) SettleAttempt(ctx context.Context, c webhook.Claim, o webhook.Ou
 		if err != nil || !settled {
 			return err
 		}
-		switch {
-		case began && endpoint.FailingSince == nil:
-			turn.Failing = true
-			err = setFailing(tx, c.Endpoint.ID, &o.At)
-		case recovered && endpoint.FailingSince != nil:
-			turn.Recovered = true
-			err = setFailing(tx, c.Endpoint.ID, nil)
-		}
-		if err == nil && o.Disable != "" && endpoint.Enabled {
-			turn.Disabled = true
-			err = s.disable(tx, c.Endpoint.ID, o.Disable, o.At)
-		}
+		turn, err = s.turnEndpoint(tx, c.Endpoint.ID, endpoint, news, o)
 		return err
 	})
 	if err != nil {
 		return webhook.Turn{}, err
 	}
 	return turn, nil
+}
+
+// turnEndpoint writes what an attempt says about the endpoint, and returns what
+// of it is still news to the locked row.
+func (s *Store) turnEndpoint(
+	tx *gorm.DB, id webhook.EndpointID, locked webhookEndpointRow, news webhook.Turn, o webhook.Outcome,
+) (turn webhook.Turn, err error) {
+	switch {
+	case news.Failing && locked.FailingSince == nil:
+		turn.Failing = true
+		err = setFailing(tx, id, &o.At)
+	case news.Recovered && locked.FailingSince != nil:
+		turn.Recovered = true
+		err = setFailing(tx, id, nil)
+	}
+	if err == nil && news.Disabled && locked.Enabled {
+		turn.Disabled = true
+		err = s.disable(tx, id, o.Disable, o.At)
+	}
+	return turn, err
 }
 
 func settleAttempt(tx *gorm.DB, c webhook.Claim, o webhook.Outcome) (bool, error) {

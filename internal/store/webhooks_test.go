@@ -443,7 +443,8 @@ func TestTheAuditSaysWhatWasDoneToAnEndpointWithoutItsTokens(t *testing.T) {
 				t.Errorf("%s is told %d times", action, n)
 			}
 		}
-		if n := count(t, db, `SELECT COUNT(*) FROM audit_events WHERE CAST(before AS text) LIKE '%canary%' OR CAST(after AS text) LIKE '%canary%' OR CAST(after AS text) LIKE '%secret-path%'`); n != 0 {
+		if n := count(t, db, `SELECT COUNT(*) FROM audit_events WHERE CAST(before AS text) LIKE '%canary%'
+			OR CAST(after AS text) LIKE '%canary%' OR CAST(after AS text) LIKE '%secret-path%'`); n != 0 {
 			t.Error("the audit holds a token")
 		}
 	})

@@ -88,7 +88,8 @@ func (w *world) replaysFrom(d webhook.Delivery) {
 		w.t.Error("it still counts as failing")
 	}
 	n := len(w.receiver.all())
-	if w.deliver(d); len(w.receiver.all()) != n {
+	w.deliver(d)
+	if len(w.receiver.all()) != n {
 		w.t.Error("what is delivered is sent again")
 	}
 }
@@ -122,7 +123,8 @@ func TestAnEndpointThatIsGoneGetsNothingAnyMore(t *testing.T) {
 		if found := w.get(e.ID); found.Enabled || found.DisabledBecause != webhook.DisabledGone {
 			t.Errorf("it is %+v", found)
 		}
-		if w.deliver(second); len(w.receiver.all()) != 1 {
+		w.deliver(second)
+		if len(w.receiver.all()) != 1 {
 			t.Error("the next event is sent")
 		}
 		if found := w.find(second); found.Status != webhook.Failed || found.LastClass != webhook.ClassDisabled {
@@ -143,7 +145,8 @@ func TestAnEndpointThatDoesNothingButFailForDaysIsDisabled(t *testing.T) {
 		w.deliver(w.happens(e.ID))
 		w.clock.forward(webhook.DefaultGiveUpAfter - time.Second)
 		late := w.happens(e.ID)
-		if w.deliver(late); !w.get(e.ID).Enabled {
+		w.deliver(late)
+		if !w.get(e.ID).Enabled {
 			t.Fatal("it is disabled too early")
 		}
 		w.clock.forward(5 * time.Second)
@@ -284,7 +287,8 @@ func TestAnAttemptThatIsCutOffDoesNotCount(t *testing.T) {
 			t.Errorf("it is %+v", found)
 		}
 		w.receiver.says(status(http.StatusOK))
-		if w.deliver(d); w.find(d).Status != webhook.Delivered {
+		w.deliver(d)
+		if w.find(d).Status != webhook.Delivered {
 			t.Error("the next one cannot have it")
 		}
 	})

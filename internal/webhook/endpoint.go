@@ -75,7 +75,7 @@ func (r Rules) Check(text string) error {
 	switch {
 	case len(text) > maxURL:
 		return &URLError{"is longer than 2048 bytes"}
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
+	case err != nil || !absolute(u):
 		return &URLError{"is not absolute"}
 	case u.User != nil:
 		return &URLError{"holds credentials"}
@@ -90,6 +90,9 @@ func (r Rules) Check(text string) error {
 	}
 	return nil
 }
+
+// absolute reports whether a URL names the host that it leads to.
+func absolute(u *url.URL) bool { return u.Host != "" && u.Hostname() != "" && u.Opaque == "" }
 
 // plain reports whether http will do for a host.
 func (r Rules) plain(host string) bool { return r.Private || r.Localhost && local(host) }

@@ -34,7 +34,7 @@ import (
 )
 
 // stormEvents is how many events there are; 1000 for the whole.
-var stormEvents = flag.Int("storm-events", 60, "how many events go through the storm") //nolint:gochecknoglobals // a flag
+var stormEvents = flag.Int("storm-events", 60, "how many events go through the storm")
 
 // replicaOf is set for a process that is one of the replicas.
 const replicaOf = "PORTICO_TEST_WEBHOOK_REPLICA"
@@ -45,7 +45,7 @@ func runReplica(databaseURL string) {
 	fail := func(err error) {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+			os.Exit(1) //nolint:revive // a process of its own
 		}
 	}
 	db, err := store.Open(ctx, databaseURL)
@@ -59,7 +59,7 @@ func runReplica(databaseURL string) {
 		Store:  store.New(db, jobs),
 		Sender: sender.New(sender.Config{UserAgent: "portico/test", Timeout: 2 * time.Second, Loopback: true}),
 		Seals:  keys, Schedule: stormSchedule(), Lease: 5 * time.Second, GiveUpAfter: time.Hour, InFlight: 4,
-		Now: time.Now, Random: rand.Float64, Log: log,
+		Now: time.Now, Random: rand.Float64, Log: log, //nolint:forbidigo // chance, no secret
 	}
 	nothing := func(context.Context) error { return nil }
 	noUser := func(context.Context, directory.UserID) (time.Duration, error) { return 0, nil }
@@ -68,9 +68,9 @@ func runReplica(databaseURL string) {
 		CarrySignup: noSignup, Resend: noSignup, Notify: noSignup, CarryChange: noUser, CarryUser: noUser,
 		FanOut: service.FanOut, Deliver: service.Deliver, Reconcile: nothing, Housekeep: nothing,
 	}))
-	fmt.Println("ready")
+	fmt.Println("ready")                 //nolint:forbidigo // the parent reads it
 	_, _ = io.Copy(io.Discard, os.Stdin) // until the test goes away
-	os.Exit(0)
+	os.Exit(0)                           //nolint:revive // a process of its own
 }
 
 // stormSchedule is the published one, as if a day had some seconds, and longer.
@@ -90,7 +90,7 @@ type replica struct {
 
 func startReplica(t *testing.T, databaseURL string) *replica {
 	t.Helper()
-	r := &replica{cmd: exec.Command(os.Args[0]), log: &await.Log{}} //nolint:gosec // this test itself
+	r := &replica{cmd: exec.Command(os.Args[0]), log: &await.Log{}} // this test itself
 	r.cmd.Env = append(os.Environ(), replicaOf+"="+databaseURL)
 	r.cmd.Stderr = r.log
 	stdin, err := r.cmd.StdinPipe()
@@ -130,7 +130,7 @@ type stormReceiver struct {
 	verify  map[string]func(received) error // by path
 
 	mu       sync.Mutex
-	dice     *rand.Rand
+	dice     func(n int) int
 	server   *http.Server
 	arrived  map[string]map[string]string // path, webhook-id, body
 	attempts int
@@ -141,7 +141,7 @@ type stormReceiver struct {
 func newStormReceiver(t *testing.T) *stormReceiver {
 	t.Helper()
 	r := &stormReceiver{
-		t: t, verify: make(map[string]func(received) error), dice: rand.New(rand.NewPCG(1, 2)), //nolint:gosec // no secret
+		t: t, verify: make(map[string]func(received) error), dice: rand.New(rand.NewPCG(1, 2)).IntN, //nolint:forbidigo // chance, no secret
 		arrived: map[string]map[string]string{"/v1": {}, "/v1a": {}}, failures: make(map[string]int), address: "127.0.0.1:0",
 	}
 	r.up()
@@ -172,9 +172,10 @@ func (r *stormReceiver) handle(w http.ResponseWriter, req *http.Request) {
 	}
 	r.mu.Lock()
 	fault := ""
-	if r.attempts++; r.dice.IntN(2) == 0 {
+	r.attempts++
+	if r.dice(2) == 0 {
 		faults := []string{"500", "503", "302", "reset", "garbage", "timeout", "half"}
-		fault = faults[r.dice.IntN(len(faults))]
+		fault = faults[r.dice(len(faults))]
 		r.failures[fault]++
 	}
 	r.mu.Unlock()
@@ -182,7 +183,7 @@ func (r *stormReceiver) handle(w http.ResponseWriter, req *http.Request) {
 	if fault == "" || fault == "reset" || fault == "half" {
 		r.arrive(req, body)
 	}
-	r.break_(w, req, fault)
+	r.fail(w, req, fault)
 }
 
 // arrive takes the event in, if its signature is good.
@@ -204,7 +205,7 @@ func (r *stormReceiver) arrive(req *http.Request, body []byte) {
 	r.arrived[req.URL.Path][id] = string(body)
 }
 
-func (r *stormReceiver) break_(w http.ResponseWriter, req *http.Request, fault string) {
+func (r *stormReceiver) fail(w http.ResponseWriter, req *http.Request, fault string) {
 	switch fault {
 	case "":
 	case "500":

@@ -113,7 +113,8 @@ func TestAdminTokensThatAreNoneStopTheStart(t *testing.T) {
 		settings := complete()
 		settings["PORTICO_ADMIN_TOKENS"] = text
 		_, _, err := readConfig(t, settings)
-		if err == nil || !strings.HasPrefix(err.Error(), "PORTICO_ADMIN_TOKENS holds unusable admin tokens: entry 1 of 1") || strings.Contains(err.Error(), "canary") {
+		if err == nil || !strings.HasPrefix(err.Error(), "PORTICO_ADMIN_TOKENS holds unusable admin tokens: entry 1 of 1") ||
+			strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

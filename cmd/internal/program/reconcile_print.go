@@ -87,7 +87,8 @@ func printFindings(out io.Writer, each eachFinding) error {
 			row[i] = printable(row[i])
 		}
 		_, _ = fmt.Fprintln(table, strings.Join(row, "\t"))
-		if n++; n%findingsAtOnce == 0 {
+		n++
+		if n%findingsAtOnce == 0 {
 			return table.Flush()
 		}
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -52,12 +53,20 @@ func printUser(out io.Writer, u directory.User, output string) error {
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
-		{"id", string(u.ID)}, {"external_id", string(u.ExternalID)}, {"internal_id", text(shown.InternalID)},
-		{"email", shown.Email}, {"display_name", u.DisplayName}, {"locale", u.Locale},
-		{"status", string(u.Status)}, {"last_error", text(shown.LastError)},
-		{"sync", string(shown.Sync)}, {"sync_error", text(shown.SyncError)},
-		{"origin", string(u.Origin)}, {"version", fmt.Sprint(u.Version)},
-		{"created_at", u.CreatedAt.Format(time.RFC3339)}, {"updated_at", u.UpdatedAt.Format(time.RFC3339)},
+		{"id", string(u.ID)},
+		{"external_id", string(u.ExternalID)},
+		{"internal_id", text(shown.InternalID)},
+		{"email", shown.Email},
+		{"display_name", u.DisplayName},
+		{"locale", u.Locale},
+		{"status", string(u.Status)},
+		{"last_error", text(shown.LastError)},
+		{"sync", string(shown.Sync)},
+		{"sync_error", text(shown.SyncError)},
+		{"origin", string(u.Origin)},
+		{"version", strconv.FormatInt(u.Version, 10)},
+		{"created_at", u.CreatedAt.Format(time.RFC3339)},
+		{"updated_at", u.UpdatedAt.Format(time.RFC3339)},
 	} {
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", line[0], line[1])
 	}

@@ -80,6 +80,14 @@ func (cmd usersImportCmd) check(env environment) error {
 		return errors.New("--resume goes on with what was read already: it takes no file, no query and no --dry-run")
 	case cmd.Resume != "":
 		return nil
+	}
+	return cmd.checkInput(env, database)
+}
+
+// checkInput finds what makes no sense of where the users come from: a file,
+// or a database.
+func (cmd usersImportCmd) checkInput(env environment, database bool) error {
+	switch {
 	case cmd.File != "" && database:
 		return errors.New("there is a file and a query: which is it?")
 	case cmd.File == "" && !database:
@@ -169,7 +177,7 @@ func (cmd usersImportCmd) database(ctx context.Context, env environment) (import
 	}
 	source, err := importer.NewTable(rows, cmd.mapping(), cmd.IgnoreUnknown)
 	if err != nil {
-		_ = rows.Close()
+		_ = rows.Close() //nolint:contextcheck // it ends whatever the command's context says
 		return nil, nil, fmt.Errorf("the query: %w", err)
 	}
 	return source, rows, nil

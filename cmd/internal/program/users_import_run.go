@@ -60,7 +60,7 @@ func (r *importRun) refuse(ctx context.Context, held *importer.Held) error {
 		return err
 	}
 	r.report.Import = shownImport(held.Import)
-	if err := r.report.print(r.out.stdout, r.cmd.Output); err != nil {
+	if err := r.report.write(r.out.stdout, r.cmd.Output); err != nil {
 		return err
 	}
 	if held.Import.Invalid > 0 {
@@ -107,7 +107,7 @@ func (r *importRun) carry(ctx context.Context, held *importer.Held) error {
 		return err
 	}
 	r.report.Import = shownImport(held.Import)
-	if err := r.report.print(r.out.stdout, r.cmd.Output); err != nil {
+	if err := r.report.write(r.out.stdout, r.cmd.Output); err != nil {
 		return err
 	}
 	if n := r.report.Refused; n > 0 {

@@ -176,7 +176,8 @@ func peopleAsCSV(t *testing.T, n int) string {
 			t.Fatal(err)
 		}
 	}
-	if w.Flush(); w.Error() != nil {
+	w.Flush()
+	if w.Error() != nil {
 		t.Fatal(w.Error())
 	}
 	return path

@@ -64,7 +64,7 @@ func (r *importReport) add(record importer.Record) {
 	}
 }
 
-func (r *importReport) print(out io.Writer, output string) error {
+func (r *importReport) write(out io.Writer, output string) error {
 	if output == "json" {
 		if r.Complaints == nil {
 			r.Complaints = []complaintJSON{} // none is [], not null
@@ -91,9 +91,15 @@ func (r *importReport) print(out io.Writer, output string) error {
 		name  string
 		value any
 	}{
-		{"import", r.Import.ID}, {"status", r.Import.Status}, {"rows", r.Import.Rows}, {"not valid", r.Import.Invalid},
-		{"unchanged", r.Import.Unchanged}, {"made users", r.Import.Committed},
-		{"at the provider", r.Settled}, {"refused there", r.Refused}, {"on their way there", r.Pending},
+		{"import", r.Import.ID},
+		{"status", r.Import.Status},
+		{"rows", r.Import.Rows},
+		{"not valid", r.Import.Invalid},
+		{"unchanged", r.Import.Unchanged},
+		{"made users", r.Import.Committed},
+		{"at the provider", r.Settled},
+		{"refused there", r.Refused},
+		{"on their way there", r.Pending},
 	} {
 		_, _ = fmt.Fprintf(table, "%s\t%v\n", line.name, line.value)
 	}

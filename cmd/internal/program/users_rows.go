@@ -98,5 +98,5 @@ func (r rejects) write(record importer.Record) error {
 	for _, c := range importer.Columns() {
 		values = append(values, record.Value(c))
 	}
-	return r.row(append(values, strconv.FormatInt(record.Line, 10), record.Error()))
+	return r.row(append(values, strconv.FormatInt(record.Line, 10), record.Fault()))
 }

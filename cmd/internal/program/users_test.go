@@ -53,13 +53,15 @@ func TestRejectedRowsAreCorrectedAndBroughtIn(t *testing.T) {
 			line := map[string]string{"csv": "3", "ndjson": "2"}[format]
 
 			out, err := w.command("users", "import", file, "--external-id", "crm", "--no-wait")
-			if err == nil || !strings.Contains(err.Error(), "1 of 3 rows are not valid: nothing was written") || !strings.Contains(out, line+"     email   email  is not an e-mail address") {
+			if err == nil || !strings.Contains(err.Error(), "1 of 3 rows are not valid: nothing was written") ||
+				!strings.Contains(out, line+"     email   email  is not an e-mail address") {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			if out := w.must("users", "list", "--output", "json"); strings.TrimSpace(out) != "[]" {
 				t.Fatalf("there are users:\n%s", out)
 			}
-			if out, err := w.command("users", "import", file, "--external-id", "crm", "--dry-run", "--skip-invalid"); err == nil || !strings.Contains(out, "made users          0") {
+			out, err = w.command("users", "import", file, "--external-id", "crm", "--dry-run", "--skip-invalid")
+			if err == nil || !strings.Contains(out, "made users          0") {
 				t.Fatalf("a dry run: %v\n%s", err, out)
 			}
 			out = w.must("users", "import", file, "--external-id", "crm", "--no-wait", "--skip-invalid", "--rejects", rejects)
@@ -77,7 +79,8 @@ func TestRejectedRowsAreCorrectedAndBroughtIn(t *testing.T) {
 			exported := w.must("users", "export", "--format", format)
 			again := w.must("users", "import", written(t, "exported."+format, exported), "--no-wait", "--output", "json")
 			var report importReport
-			if err := json.Unmarshal([]byte(again[strings.Index(again, "{"):]), &report); err != nil {
+			_, object, _ := strings.Cut(again, "{")
+			if err := json.Unmarshal([]byte("{"+object), &report); err != nil {
 				t.Fatalf("%v\n%s", err, again)
 			}
 			if report.Import.Unchanged != 3 || report.Import.Committed != 0 || !strings.Contains(exported, "Bob, ") {
@@ -87,7 +90,7 @@ func TestRejectedRowsAreCorrectedAndBroughtIn(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeImportedIsSaidInALine(t *testing.T) {
+func TestWhatCannotBeImportedIsSaidInALine(t *testing.T) { //nolint:tparallel // in turn: they share a directory
 	t.Parallel()
 	w := offline(t, storetest.SQLite(t))
 	people := storetest.EmptyPostgres(t)
@@ -97,19 +100,27 @@ func TestWhatCannotBeImportedIsSaidInALine(t *testing.T) {
 		usage bool
 		want  string
 	}{
-		"nothing":                     {nil, true, "from where?"},
-		"a file and a query":          {[]string{fine, "--query", "SELECT 1"}, true, "which is it?"},
-		"a query of nobody":           {[]string{"--query", "SELECT 1"}, true, "PORTICO_IMPORT_DATABASE_URL"},
-		"a suffix that says nothing":  {[]string{"people.xlsx"}, true, "is it CSV or NDJSON?"},
-		"a file that is not there":    {[]string{"none.csv"}, false, "no such file"},
-		"a column that is not there":  {[]string{fine, "--email", "mail"}, false, `people.csv: line 1: there is no column "mail" for email: the columns are "external_id", "email"`},
-		"a query without the columns": {[]string{"--from-database", people, "--query", "SELECT 1 AS id, 'a@x.org' AS mail"}, false, `the query: there is no column "external_id" for external_id: the columns are "id", "mail"`},
-		"a query that is none":        {[]string{"--from-database", people, "--query", "SELEKT"}, false, "syntax error"},
-		"a query that writes":         {[]string{"--from-database", people, "--query", "CREATE TABLE x (id int)"}, false, "read-only transaction"},
-		"two statements":              {[]string{"--from-database", people, "--query", "COMMIT; SELECT 1"}, false, "multiple commands"},
-		"a URL that is none":          {[]string{"--from-database", "mysql://canary-password@x", "--query", "SELECT 1"}, false, "must be postgres://"},
-		"an import that is none":      {[]string{"--resume", "x"}, true, "no such import"},
-		"a batch of nobody":           {[]string{fine, "--batch", "0"}, true, "--batch is 1 to 5000"},
+		"nothing":                    {nil, true, "from where?"},
+		"a file and a query":         {[]string{fine, "--query", "SELECT 1"}, true, "which is it?"},
+		"a query of nobody":          {[]string{"--query", "SELECT 1"}, true, "PORTICO_IMPORT_DATABASE_URL"},
+		"a suffix that says nothing": {[]string{"people.xlsx"}, true, "is it CSV or NDJSON?"},
+		"a file that is not there":   {[]string{"none.csv"}, false, "no such file"},
+		"a column that is not there": {
+			[]string{fine, "--email", "mail"},
+			false,
+			`people.csv: line 1: there is no column "mail" for email: the columns are "external_id", "email"`,
+		},
+		"a query without the columns": {
+			[]string{"--from-database", people, "--query", "SELECT 1 AS id, 'a@x.org' AS mail"},
+			false,
+			`the query: there is no column "external_id" for external_id: the columns are "id", "mail"`,
+		},
+		"a query that is none":   {[]string{"--from-database", people, "--query", "SELEKT"}, false, "syntax error"},
+		"a query that writes":    {[]string{"--from-database", people, "--query", "CREATE TABLE x (id int)"}, false, "read-only transaction"},
+		"two statements":         {[]string{"--from-database", people, "--query", "COMMIT; SELECT 1"}, false, "multiple commands"},
+		"a URL that is none":     {[]string{"--from-database", "mysql://canary-password@x", "--query", "SELECT 1"}, false, "must be postgres://"},
+		"an import that is none": {[]string{"--resume", "x"}, true, "no such import"},
+		"a batch of nobody":      {[]string{fine, "--batch", "0"}, true, "--batch is 1 to 5000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := w.command(append([]string{"users", "import"}, c.args...)...)

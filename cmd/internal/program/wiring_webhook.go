@@ -41,7 +41,7 @@ func newWebhooks(config Config, stored *store.Store, send webhook.Sender, keys *
 		GiveUpAfter: webhook.DefaultGiveUpAfter,
 		InFlight:    webhook.DefaultInFlight,
 		Now:         time.Now,
-		Random:      rand.Float64,
+		Random:      rand.Float64, //nolint:forbidigo // jitter, no secret
 		Log:         log,
 	}
 }

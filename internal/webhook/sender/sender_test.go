@@ -2,12 +2,12 @@ package sender_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -53,7 +53,7 @@ func TestAnswersAreTakenByTheirStatus(t *testing.T) {
 		500: webhook.ClassServer, 502: webhook.ClassServer, 503: webhook.ClassServer, 504: webhook.ClassServer, 599: webhook.ClassServer,
 		600: webhook.ClassBroken, 999: webhook.ClassBroken,
 	} {
-		t.Run(fmt.Sprint(status), func(t *testing.T) {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
 			server, s := receive(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
 			if a := s.Send(t.Context(), requestTo(server.URL)); a.Status != status || a.Class != class {
@@ -175,7 +175,10 @@ func TestWhatIsNoAnswerHasAClass(t *testing.T) {
 			heard(conn)
 			_, _ = io.WriteString(conn, "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
 		}), webhook.ClassBroken, 101},
-		"TLS to whoever speaks none": {strings.Replace(serve(t, func(conn net.Conn) { heard(conn); _, _ = io.WriteString(conn, "HTTP/1.1 400 X\r\n\r\n") }), "http:", "https:", 1), webhook.ClassTLS, 0},
+		"TLS to whoever speaks none": {strings.Replace(serve(t, func(conn net.Conn) {
+			heard(conn)
+			_, _ = io.WriteString(conn, "HTTP/1.1 400 X\r\n\r\n")
+		}), "http:", "https:", 1), webhook.ClassTLS, 0},
 		"a success, then a broken body": {serve(t, func(conn net.Conn) {
 			heard(conn)
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 X\r\nContent-Length: 100\r\n\r\nx")
