@@ -36,8 +36,11 @@ const (
 	fetchCooldown = 5 * time.Millisecond
 	// parkedFor is how long a parked job is kept for an operator to look at.
 	parkedFor = 30 * 24 * time.Hour
-	// sqlitePoll is how soon a job is noticed where nothing notifies.
+	// sqlitePoll is how soon a sign-up's job is noticed where nothing notifies, and
+	// sqliteRest how soon another is: each look keeps the one connection there is
+	// from whoever else needs it.
 	sqlitePoll = 100 * time.Millisecond
+	sqliteRest = time.Second
 )
 
 // Handlers are what the jobs do.
@@ -207,6 +210,12 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 func (q *Queue) startWorker(ctx context.Context, settings *river.Config) (err error) {
 	if q.config.Pool == nil {
 		settings.FetchPollInterval = sqlitePoll
+		for name, config := range settings.Queues {
+			if name != signupQueue {
+				config.FetchPollInterval = sqliteRest
+				settings.Queues[name] = config
+			}
+		}
 		if err = handBackAll(ctx, q.config.DB); err != nil {
 			return err
 		}

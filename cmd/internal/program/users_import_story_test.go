@@ -329,33 +329,33 @@ func TestWhoSignsUpDuringAnImportDoesNotWaitForIt(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: starts processes")
 	}
-	storetest.Each(t, func(t *testing.T, databaseURL string) {
-		w := newKindWorld(t, databaseURL)
-		w.settings["PORTICO_RATE_LIMITS"] = "off"
-		// Each create takes so long that the import is far from over.
-		if _, err := w.sim.AddFault(simulator.Fault{
-			Match:  simulator.Match{Path: "/v1/manage/users"},
-			Effect: simulator.Effect{DelayMS: 300, Commit: simulator.CommitBefore},
-		}); err != nil {
-			t.Fatal(err)
+	// On Postgres: SQLite has one connection, for which everybody waits.
+	w := newKindWorld(t, storetest.Postgres(t))
+	w.settings["PORTICO_RATE_LIMITS"] = "off"
+	// Each create takes so long that the import is far from over.
+	if _, err := w.sim.AddFault(simulator.Fault{
+		Match:  simulator.Match{Path: "/v1/manage/users"},
+		Effect: simulator.Effect{DelayMS: 300, Commit: simulator.CommitBefore},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	if out, err := w.command("users", "import", peopleAsCSV(t, 500), "--external-id", "key", "--no-wait"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	b := w.browser()
+	for n := range 3 {
+		before := len(w.sim.Users())
+		r := b.signUp(fmt.Sprintf("new-%d@example.com", n))
+		b.await(r, "invited")
+		// Counted in users, not in seconds: a busy machine is slow for all alike.
+		if passed := len(w.sim.Users()) - before; passed > 130 {
+			t.Errorf("%d of the import went before a sign-up", passed)
 		}
-		w.start()
-		if out, err := w.command("users", "import", peopleAsCSV(t, 500), "--external-id", "key", "--no-wait"); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		b := w.browser()
-		for n := range 3 {
-			begun := time.Now()
-			r := b.signUp(fmt.Sprintf("new-%d@example.com", n))
-			b.await(r, "invited")
-			if took := time.Since(begun); took > 5*time.Second {
-				t.Errorf("a sign-up took %s", took)
-			}
-		}
-		if there := len(w.sim.Users()); there > 400 {
-			t.Errorf("the import is all but over, with %d at the provider: this shows nothing", there)
-		}
-	})
+	}
+	if there := len(w.sim.Users()); there > 400 {
+		t.Errorf("the import is all but over, with %d at the provider: this shows nothing", there)
+	}
 }
 
 // stopping is standard error that interrupts the program at a text.
