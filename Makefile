@@ -76,10 +76,10 @@ build: ## build bin/portico: static, stripped
 .PHONY: test
 test: ## run all tests on one private Postgres (RACE=1, PKG=./internal/…, TESTFLAGS=…, RESULTS=bin/test.json to keep what they say)
 ifeq ($(RESULTS),)
-	$(with_postgres) $(GO) test $(race) $(parallel) -timeout 15m $(TESTFLAGS) $(PKG)
+	$(with_postgres) $(GO) test $(race) $(parallel) -timeout 25m $(TESTFLAGS) $(PKG)
 else
 	@mkdir -p $(dir $(RESULTS)); rm -f $(RESULTS).failed
-	{ $(with_postgres) $(GO) test -json $(race) $(parallel) -timeout 15m $(TESTFLAGS) $(PKG) || echo $$? >$(RESULTS).failed; } \
+	{ $(with_postgres) $(GO) test -json $(race) $(parallel) -timeout 25m $(TESTFLAGS) $(PKG) || echo $$? >$(RESULTS).failed; } \
 		| tee $(RESULTS) | $(GO) run ./cmd/checklists -quiet
 	@[ ! -e $(RESULTS).failed ] || { echo "go test ended with $$(cat $(RESULTS).failed)" >&2; exit 1; }
 endif
