@@ -16,6 +16,7 @@ import (
 	"github.com/go-playground/validator/v10"
 
 	"github.com/portico-id/portico/api/openapi"
+	"github.com/portico-id/portico/internal/directory"
 )
 
 // maxBody is the longest body that is read, in bytes.
@@ -144,11 +145,17 @@ func newChecker() *validator.Validate {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
 	})
-	err := v.RegisterValidation("printable", func(field validator.FieldLevel) bool {
-		return printable(field.Field().String())
-	})
-	if err != nil {
-		panic(err) // the tag's name is a constant
+	for tag, valid := range map[string]func(text string) bool{
+		"printable": printable,
+		"external_id": func(text string) bool {
+			_, err := directory.ParseExternalID(text)
+			return err == nil
+		},
+	} {
+		err := v.RegisterValidation(tag, func(field validator.FieldLevel) bool { return valid(field.Field().String()) })
+		if err != nil {
+			panic(err) // the tags' names are constants
+		}
 	}
 	return v
 }

@@ -722,8 +722,8 @@ type AdminUserCreate struct {
 	DisplayName string `json:"display_name,omitempty" validate:"omitempty,max=100,printable"`
 	Email       string `json:"email" validate:"required,max=254"`
 
-	// ExternalID The key of the directory that they come from. Without one, Portico's own id.
-	ExternalID string `json:"external_id,omitempty" validate:"omitempty,max=255,printable"`
+	// ExternalID The key of the directory that they come from: printable characters without quotes, backslashes and spaces around them. Without one, Portico's own id.
+	ExternalID string `json:"external_id,omitempty" validate:"omitempty,max=128,external_id"`
 	Locale     string `json:"locale,omitempty" validate:"omitempty,bcp47_language_tag,max=35"`
 }
 

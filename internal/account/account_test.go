@@ -284,6 +284,24 @@ func TestADeletion(t *testing.T) {
 			_, err = w.accounts.Restore(t.Context(), user.ID, user.Version)
 			refused(t, err, directory.Deleting)
 		})
+		t.Run("that is undone lets nobody in who was suspended before", func(t *testing.T) {
+			w := w.in(t)
+			user := w.user("hans@example.com", directory.Active)
+			_, err := w.accounts.Suspend(t.Context(), user.ID, account.AnyVersion)
+			is(t, err, nil)
+			_, err = w.accounts.Delete(t.Context(), user.ID, grace, account.AnyVersion)
+			is(t, err, nil)
+			now, err := w.accounts.Restore(t.Context(), user.ID, account.AnyVersion)
+			if err != nil || now.Status != directory.Suspended || now.SuspendedAt.IsZero() || !now.DeleteAfter.IsZero() {
+				t.Errorf("%+v, %v", now, err)
+			}
+			is(t, w.logIn(user.ID), directory.ErrSuspended)
+			now, err = w.accounts.Restore(t.Context(), user.ID, account.AnyVersion)
+			if err != nil || now.Status != directory.Active || !now.SuspendedAt.IsZero() {
+				t.Errorf("%+v, %v", now, err)
+			}
+			is(t, w.logIn(user.ID), nil)
+		})
 		t.Run("of a user whom the provider does not have leads back to provisioning", func(t *testing.T) {
 			w := w.in(t)
 			user := w.user("dora@example.com", directory.Failed)

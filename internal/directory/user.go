@@ -46,6 +46,7 @@ type User struct {
 	Version     int64  // another with every change of what is shown
 	CreatedAt   time.Time
 	UpdatedAt   time.Time
+	SuspendedAt time.Time // zero unless Suspended, or suspended before Deleting
 	DeleteAfter time.Time // end of the grace period; zero unless Deleting
 }
 
@@ -83,9 +84,12 @@ func (u User) Synced() Sync {
 }
 
 // Restored returns the status of a suspended or leaving user who is restored:
-// as far as they had come before.
+// as far as they had come before. Who was suspended before they were deleted is
+// suspended again, since nobody has said that they may come in.
 func (u User) Restored(activated bool) Status {
 	switch {
+	case u.Status == Deleting && !u.SuspendedAt.IsZero():
+		return Suspended
 	case u.InternalID == "":
 		return Provisioning
 	case activated:
@@ -142,7 +146,7 @@ func (s Status) moves() []Status {
 	case Failed, Conflict:
 		return []Status{Provisioning, Deleting}
 	case Deleting: // within the grace period there is a way back
-		return []Status{Deleted, Provisioning, Invited, Active}
+		return []Status{Deleted, Provisioning, Invited, Active, Suspended}
 	case Deleted:
 		return nil
 	default:

@@ -18,7 +18,7 @@ var moves = map[directory.Status][]directory.Status{
 	directory.Suspended:    {directory.Invited, directory.Active, directory.Provisioning, directory.Deleting},
 	directory.Failed:       {directory.Provisioning, directory.Deleting},
 	directory.Conflict:     {directory.Provisioning, directory.Deleting},
-	directory.Deleting:     {directory.Deleted, directory.Provisioning, directory.Invited, directory.Active},
+	directory.Deleting:     {directory.Deleted, directory.Provisioning, directory.Invited, directory.Active, directory.Suspended},
 	directory.Deleted:      {},
 }
 

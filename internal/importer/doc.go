@@ -11,7 +11,6 @@
 //	committing  users are made, a batch a transaction, each with the job that
 //	            carries them to the provider
 //	committed   all of them are made; the replicas carry them there
-//	done        all of them are settled there
 //	discarded   it was only a trial, or not valid, or stopped while it was read
 //
 // One process at a time works on imports, by a claim that it renews; what is

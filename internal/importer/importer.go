@@ -34,7 +34,6 @@ const (
 	Validated  Status = "validated"
 	Committing Status = "committing"
 	Committed  Status = "committed"
-	Done       Status = "done"
 	Discarded  Status = "discarded"
 )
 
@@ -60,7 +59,7 @@ type Import struct {
 	Unchanged  int64  // that the directory had already
 	Committed  int64  // that were made users
 	CreatedAt  time.Time
-	FinishedAt time.Time // zero unless Done or Discarded
+	FinishedAt time.Time // zero unless Discarded
 }
 
 // Wanted is how many rows are to be made users in all.
@@ -97,14 +96,10 @@ type OverError struct{ Status Status }
 
 // Error says what can be done instead.
 func (e *OverError) Error() string {
-	switch e.Status {
-	case Done:
-		return "the import is done"
-	case Discarded:
+	if e.Status == Discarded {
 		return "the import was discarded, and nothing of it was written: begin another"
-	default:
-		return "the import ended while its input was read, and nothing of it was written: begin another"
 	}
+	return "the import ended while its input was read, and nothing of it was written: begin another"
 }
 
 // Batch is what one transaction has made.
@@ -136,8 +131,8 @@ type Store interface {
 	ValidateImport(ctx context.Context, id ID, token string) (Import, error)
 	// CommitRows makes users of the next rows, up to most of them.
 	CommitRows(ctx context.Context, id ID, token string, most int, at time.Time) (Batch, error)
-	// CloseImport removes the rows.
-	CloseImport(ctx context.Context, id ID, token string, status Status, at time.Time) error
+	// DiscardImport ends an import and removes its rows.
+	DiscardImport(ctx context.Context, id ID, token string, at time.Time) error
 	// ListRejected returns up to most of the rows after the line that are not
 	// valid.
 	ListRejected(ctx context.Context, id ID, after int64, most int) ([]Record, error)

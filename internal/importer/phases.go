@@ -98,18 +98,13 @@ func (h *Held) commitBatch(ctx context.Context) (Batch, error) {
 }
 
 // Discard ends an import of which nothing was written.
-func (h *Held) Discard(ctx context.Context) error { return h.close(ctx, Discarded) }
-
-// Finish ends an import whose users are all settled at the provider.
-func (h *Held) Finish(ctx context.Context) error { return h.close(ctx, Done) }
-
-func (h *Held) close(ctx context.Context, status Status) error {
+func (h *Held) Discard(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), batchLimit)
 	defer cancel()
-	if err := h.s.Store.CloseImport(ctx, h.Import.ID, h.token, status, h.s.Now()); err != nil {
+	if err := h.s.Store.DiscardImport(ctx, h.Import.ID, h.token, h.s.Now()); err != nil {
 		return err
 	}
-	h.Import.Status = status
+	h.Import.Status = Discarded
 	return nil
 }
 

@@ -177,7 +177,11 @@ func (s *Store) RestoreUser(ctx context.Context, id directory.UserID, version in
 		if err != nil {
 			return err
 		}
-		err = s.moveUser(tx, before, next, at, map[string]any{"suspended_at": nil, "delete_after": nil})
+		change := map[string]any{"delete_after": nil}
+		if next != directory.Suspended {
+			change["suspended_at"] = nil
+		}
+		err = s.moveUser(tx, before, next, at, change)
 		switch {
 		case err != nil:
 			return err

@@ -145,7 +145,7 @@ func (s *Store) BeginImport(ctx context.Context, begun importer.Import, claim im
 			return err
 		}
 		for _, id := range left {
-			if err := closeImport(tx, id, importer.Discarded, begun.CreatedAt); err != nil {
+			if err := discardImport(tx, id, begun.CreatedAt); err != nil {
 				return err
 			}
 		}
@@ -227,23 +227,23 @@ func (s *Store) StageRows(ctx context.Context, id importer.ID, token string, row
 	})
 }
 
-// CloseImport ends an import and removes its rows. It returns
+// DiscardImport ends an import and removes its rows. It returns
 // importer.ErrLost.
-func (s *Store) CloseImport(ctx context.Context, id importer.ID, token string, status importer.Status, at time.Time) error {
+func (s *Store) DiscardImport(ctx context.Context, id importer.ID, token string, at time.Time) error {
 	return s.transact(ctx, func(tx *gorm.DB) error {
-		if err := held(tx, id, token, map[string]any{"status": string(status)}); err != nil {
+		if err := held(tx, id, token, map[string]any{"status": string(importer.Discarded)}); err != nil {
 			return err
 		}
-		return closeImport(tx, string(id), status, at)
+		return discardImport(tx, string(id), at)
 	})
 }
 
-func closeImport(tx *gorm.DB, id string, status importer.Status, at time.Time) error {
+func discardImport(tx *gorm.DB, id string, at time.Time) error {
 	if err := tx.Where("import_id = ?", id).Delete(&importedRow{}).Error; err != nil {
 		return err
 	}
 	return tx.Model(&importRow{}).Where("id = ?", id).
-		Updates(map[string]any{"status": string(status), "finished_at": storedTime(at)}).Error
+		Updates(map[string]any{"status": string(importer.Discarded), "finished_at": storedTime(at)}).Error
 }
 
 // ListRejected returns up to most of the rows after the line that are not

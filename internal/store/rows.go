@@ -68,6 +68,7 @@ func (r userRow) user() directory.User {
 		Version:     r.Version,
 		CreatedAt:   r.CreatedAt.UTC(),
 		UpdatedAt:   r.UpdatedAt.UTC(),
+		SuspendedAt: orZero(r.SuspendedAt),
 		DeleteAfter: orZero(r.DeleteAfter),
 	}
 }

@@ -63,7 +63,7 @@ func (s *Service) Create(ctx context.Context, d Draft) (Endpoint, Secret, error)
 	if err != nil {
 		return Endpoint{}, Secret{}, err
 	}
-	now := s.Now().UTC()
+	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
 	e := Endpoint{
 		ID: NewEndpointID(), URL: d.URL, Description: d.Description, Events: d.Events, Kind: d.Kind,
 		PublicKey: secret.PublicKey(), Enabled: !d.Disabled, CreatedAt: now, UpdatedAt: now,
@@ -207,7 +207,7 @@ func (s *Service) CheckSecrets(ctx context.Context) (int, error) {
 // Test sends a test to an endpoint, enabled or not, once, and returns what came
 // of it. It returns ErrNotFound.
 func (s *Service) Test(ctx context.Context, id EndpointID) (Delivery, error) {
-	now := s.Now().UTC()
+	now := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
 	event, err := OfTest(id, now)
 	if err != nil {
 		return Delivery{}, err

@@ -114,6 +114,7 @@ func TestMovesAreToldAsWhatTheyMeanToTheApplication(t *testing.T) {
 		{directory.Suspended, directory.Invited}:     webhook.UserRestored,
 		{directory.Deleting, directory.Active}:       webhook.UserRestored,
 		{directory.Deleting, directory.Provisioning}: webhook.UserRestored,
+		{directory.Deleting, directory.Suspended}:    webhook.UserSuspended,
 		{directory.Active, directory.Deleting}:       webhook.UserUpdated,
 		{directory.Deleting, directory.Deleted}:      webhook.UserDeleted,
 	} {

@@ -21,7 +21,7 @@ CREATE TABLE imports (
 
     CONSTRAINT imports_pkey PRIMARY KEY (id),
     CONSTRAINT imports_status_check CHECK (status IN (
-        'staging', 'validated', 'committing', 'committed', 'done', 'discarded')),
+        'staging', 'validated', 'committing', 'committed', 'discarded')),
     CONSTRAINT imports_claim_check CHECK ((claim IS NULL) = (claimed_until IS NULL))
 );
 CREATE INDEX imports_claimed_until_idx ON imports (claimed_until) WHERE claimed_until IS NOT NULL;
