@@ -94,7 +94,7 @@ func inParallel(times int, do func(i int)) {
 func TestNobodyLearnsFromUsWhoIsRegistered(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, databaseURL string) {
-		count := 200
+		count := 50
 		if strings.HasPrefix(databaseURL, "sqlite:") {
 			count = 10 // written in Go, it is very slow under the race detector
 		}

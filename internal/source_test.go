@@ -65,6 +65,15 @@ func (c *code) where(n ast.Node) string {
 	return fmt.Sprintf("%s/%s:%d", c.path, filepath.Base(at.Filename), at.Line)
 }
 
+// library is what the product's packages import, which takes the longest to
+// read and is read once for all tests.
+var library = struct {
+	sync.Mutex // of the importer, which one check at a time may use
+	types.Importer
+
+	files *token.FileSet
+}{files: token.NewFileSet()}
+
 // ours are the product's packages of this module, each with the types of what
 // it says. A file of more's is added to the package that is its key.
 func ours(t *testing.T, more map[string]string) []*code {
@@ -73,14 +82,18 @@ func ours(t *testing.T, more map[string]string) []*code {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exports := make(map[string]string)
-	for _, p := range packages {
-		exports[p.ImportPath] = p.Export
+	library.Lock()
+	defer library.Unlock()
+	if library.Importer == nil {
+		exports := make(map[string]string)
+		for _, p := range packages {
+			exports[p.ImportPath] = p.Export
+		}
+		library.Importer = importer.ForCompiler(library.files, "gc", func(path string) (io.ReadCloser, error) {
+			return os.Open(exports[path])
+		})
 	}
-	files := token.NewFileSet()
-	library := importer.ForCompiler(files, "gc", func(path string) (io.ReadCloser, error) {
-		return os.Open(exports[path])
-	})
+	files := library.files
 	var all []*code
 	for _, p := range packages {
 		path, isOurs := strings.CutPrefix(p.ImportPath, module)
@@ -97,7 +110,7 @@ func ours(t *testing.T, more map[string]string) []*code {
 		if source := more[path]; source != "" {
 			c.parse(t, filepath.Join(p.Dir, "added.go"), source)
 		}
-		if _, err := (&types.Config{Importer: library}).Check(p.ImportPath, files, c.files, c.info); err != nil {
+		if _, err := (&types.Config{Importer: library.Importer}).Check(p.ImportPath, files, c.files, c.info); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, c)

@@ -21,7 +21,7 @@ func Suspended(u directory.User) (changes bool, err error) {
 	switch {
 	case u.Status == directory.Suspended:
 		return false, nil
-	case u.Status.CanBecome(directory.Suspended):
+	case u.Status != directory.Deleting && u.Status.CanBecome(directory.Suspended):
 		return true, nil
 	default:
 		return false, &StatusError{u.Status}
@@ -29,7 +29,7 @@ func Suspended(u directory.User) (changes bool, err error) {
 }
 
 // Restored returns the status of a user who is restored now: as far as they had
-// come before, even if they were suspended when they were deleted. It returns a
+// come before, which is suspended if they were when they were deleted. It returns a
 // *StatusError for one who needs no restoring, and for one whose grace period
 // is over: the provider may be deleting them already.
 func Restored(u directory.User, activated bool, now time.Time) (directory.Status, error) {
