@@ -27,7 +27,7 @@ func TestEveryContestantAnswersAndIsMeasured(t *testing.T) {
 	profiles := t.TempDir()
 	var out strings.Builder
 	err := run(t.Context(), []string{
-		"-rounds", "1", "-seconds", "0.1", "-sessions", "20", "-connections", "3", "-profile", profiles,
+		"-rounds", "1", "-seconds", "0.1", "-sessions", "20", "-connections", "3", "-signups", "20", "-starts", "1", "-profile", profiles,
 	}, nil, &out)
 	if err != nil {
 		t.Fatal(err)
@@ -44,6 +44,12 @@ func TestEveryContestantAnswersAndIsMeasured(t *testing.T) {
 					t.Errorf("no %s of %q: %v", kind, one.title, err)
 				}
 			}
+		}
+	}
+	for _, row := range []string{`0s +\d+ +\d+\.\d\d`, `50ms +\d+ +\d\.\d\d +0\.80 +\d+\.\d\d`,
+		`from its start until it is ready +\d[\d.]*m?s +150ms`, `memory when idle +\d+\.\d MiB +40\.0 MiB`, `binary, stripped +\d+\.\d MiB +40\.0 MiB`} {
+		if !regexp.MustCompile(`(?m)^  ` + row + `$`).MatchString(out.String()) {
+			t.Errorf("the tables do not say %s", row)
 		}
 	}
 	if t.Failed() {
@@ -97,7 +103,7 @@ func TestAnAnswerCountsOnlyIfItIsTheRightOne(t *testing.T) {
 		"one of unknown length":    {answer("200 OK", "", `{"id":42}`), false},
 		"one that is not all here": {answer("200 OK", "Content-Length: 10\r\n", `{"id":42}`), false},
 	} {
-		err := checkAnswer(bufio.NewReader(strings.NewReader(test.answer)), []byte(`"id":42`))
+		err := checkAnswer(bufio.NewReader(strings.NewReader(test.answer)), request{Want: []byte(`"id":42`)})
 		if (err == nil) != test.counts {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -27,6 +27,7 @@ const (
 	bystander role = iota // tells what there is to reach
 	baseline              // ours is compared with the best of these
 	ours
+	beside // does the same work as ours, and more
 )
 
 // contestant is one program.
@@ -41,26 +42,40 @@ type contestant struct {
 // setting is what contestants are told.
 type setting struct {
 	DatabaseURL string
+	// ProviderURL is where Beyond Identity is taken to be; empty for nowhere.
+	ProviderURL string
 	Profile     string // how its files are called but for their ends, or empty
 }
 
-// request is one request and what its answer must contain, which shows that it
-// is the answer to this one and no other.
+// request is one request and what its answer must be, which shows that it is
+// the answer to this one and no other.
 type request struct {
-	Raw  []byte
-	Want []byte
+	Raw    []byte
+	Status int    // 0 for 200
+	Want   []byte // that the body contains
+	// Fresh is where in Raw a number of freshDigits digits stands that no other
+	// request has; 0 for nowhere.
+	Fresh int
 }
 
-// contests are all that is measured.
-func contests() []contest { return []contest{meContest()} }
+// freshDigits is how long the number is that makes a request unlike any other.
+const freshDigits = 20
+
+// contests are all that is measured by requests.
+func contests() []contest { return []contest{meContest(), signupContest(), refusedContest()} }
 
 // contestantWith returns the contestant with this id.
 func contestantWith(id string) (contestant, error) {
+	all := []contestant{carrier()}
+	for latency := range latencies() {
+		all = append(all, provider(latency))
+	}
 	for _, c := range contests() {
-		for _, candidate := range c.contestants {
-			if candidate.id == id {
-				return candidate, nil
-			}
+		all = append(all, c.contestants...)
+	}
+	for _, candidate := range all {
+		if candidate.id == id {
+			return candidate, nil
 		}
 	}
 	return contestant{}, fmt.Errorf("there is no contestant %q", id)

@@ -74,7 +74,13 @@ func fill(ctx context.Context, db *store.DB, sessions int) error {
 			return fmt.Errorf("fill the database: %w", err)
 		}
 	}
-	_, err := db.SQL().ExecContext(ctx, `VACUUM ANALYZE users, sessions`)
+	// Sign-ups wait until somebody lets them go.
+	_, err := db.SQL().ExecContext(ctx, `INSERT INTO river_queue (name, created_at, updated_at, metadata, paused_at)
+		VALUES ('default', now(), now(), '{}', now())`)
+	if err != nil {
+		return fmt.Errorf("pause the queue: %w", err)
+	}
+	_, err = db.SQL().ExecContext(ctx, `VACUUM ANALYZE users, sessions`)
 	return err
 }
 
@@ -88,10 +94,25 @@ func (d *database) close(ctx context.Context) error {
 
 // administer runs a statement outside of the database.
 func (d *database) administer(ctx context.Context, statement string) error {
-	conn, err := pgx.Connect(ctx, d.cluster.URL())
+	return execute(ctx, d.cluster.URL(), statement)
+}
+
+// exec runs statements in the database.
+func (d *database) exec(ctx context.Context, statements ...string) error {
+	return execute(ctx, d.url, statements...)
+}
+
+func (d *database) connect(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, d.url) }
+
+func execute(ctx context.Context, databaseURL string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, statement)
+	for _, statement := range statements {
+		if _, err = conn.Exec(ctx, statement); err != nil {
+			break
+		}
+	}
 	return errors.Join(err, conn.Close(ctx))
 }

@@ -7,7 +7,11 @@
 // Ratios do: all contestants are measured in turns, round after round, so that
 // whatever else the machine does hurts all of them alike, and the median counts.
 //
-//	GET /me   a fixed answer by Echo, Echo + pgx with one query a request, Portico
+//	GET /me       a fixed answer by Echo, Echo + pgx with one query a request, Portico
+//	POST /signup  the same, with the writes in one statement; Portico with its limits and without
+//	refused       requests that get no further than a look at them
+//	provisioning  sign-ups that wait, by a provider of no latency and of 50 ms, against workers ÷ latency
+//	sizes         start to ready, memory when idle, the binary
 //
 // Each contestant is a process of its own, and so is the load generator: none
 // shares a scheduler or a heap with another. Portico is the program itself,
@@ -23,6 +27,9 @@
 //	me.go            GET /me
 //	fixed.go         …by an Echo handler that knows its answer
 //	handwritten.go   …by Echo + pgx
+//	signup.go        POST /signup, and what is refused
+//	provisioning.go  the workers, and the provider that they call
+//	sizes.go         the program by itself
 //	portico.go       Portico, for whatever is asked
 //	run.go           rounds
 //	database.go      the database and its rows

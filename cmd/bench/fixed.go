@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 )
@@ -23,5 +24,27 @@ func serveFixed(ctx context.Context, _ setting, ready func(address string)) erro
 	e.GET("/me", func(c echo.Context) error {
 		return c.JSONBlob(http.StatusOK, []byte(fixedAnswer))
 	})
+	e.POST("/signup", func(c echo.Context) error {
+		return c.JSONBlob(http.StatusAccepted, []byte(`{"signup_id":"","status":"received","status_url":"","resend_after":""}`))
+	})
+	return serveHandler(ctx, e, ready)
+}
+
+// serveRefusals refuses what refusedRequests ask for, without looking either.
+func serveRefusals(ctx context.Context, _ setting, ready func(address string)) error {
+	e := echo.New()
+	refuse := func(status int, code string) echo.HandlerFunc {
+		body := []byte(`{"type":"about:blank","title":"It is refused","status":` + strconv.Itoa(status) + `,"code":"` + code + `"}`)
+		return func(c echo.Context) error { return c.Blob(status, "application/problem+json", body) }
+	}
+	nobody, unknown := refuse(http.StatusUnauthorized, "not_authenticated"), refuse(http.StatusUnauthorized, "session_invalid")
+	e.GET("/me", func(c echo.Context) error {
+		if c.Request().Header.Get("Cookie") == "" {
+			return nobody(c)
+		}
+		return unknown(c)
+	})
+	e.POST("/signup", refuse(http.StatusUnsupportedMediaType, "unsupported_media_type"))
+	e.GET("/wp-login.php", refuse(http.StatusNotFound, "not_found"))
 	return serveHandler(ctx, e, ready)
 }

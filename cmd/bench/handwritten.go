@@ -16,9 +16,9 @@ import (
 	"github.com/portico-id/portico/api/openapi"
 )
 
-// serveHandwritten is GET /me as one writes it with Echo and pgx, and with
+// serveHandwritten is what Portico does, as one writes it with Echo and pgx, and with
 // nothing that is not needed for the answer: one query a request, no access
-// log, no check of origins, no last use.
+// log, no check of origins, no last use, no limits.
 func serveHandwritten(pool int32) func(ctx context.Context, s setting, ready func(address string)) error {
 	return func(ctx context.Context, s setting, ready func(address string)) error {
 		config, err := pgxpool.ParseConfig(s.DatabaseURL)
@@ -34,6 +34,7 @@ func serveHandwritten(pool int32) func(ctx context.Context, s setting, ready fun
 		defer db.Close()
 		e := echo.New()
 		e.GET("/me", handwrittenMe(db)) //nolint:contextcheck // each request brings its own
+		e.POST("/signup", handwrittenSignup(db))
 		return serveHandler(ctx, e, ready)
 	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -63,6 +65,7 @@ func load(ctx context.Context, o order) (result, error) {
 type generator struct {
 	order
 
+	fresh          atomic.Int64
 	counting, stop atomic.Bool
 	mu             sync.Mutex
 	took           []time.Duration // by those answers that count
@@ -75,6 +78,7 @@ func generateLoad(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&g.order); err != nil {
 		return err
 	}
+	g.fresh.Store(time.Now().UnixNano())
 	conns, err := g.connect(ctx)
 	if err != nil {
 		return err
@@ -137,14 +141,16 @@ func (g *generator) ask(conn net.Conn, number int) error {
 	answers := bufio.NewReaderSize(conn, 8<<10)
 	var took []time.Duration
 	asked := 0
+	var raw []byte
 	// Connections begin in different places and go in different steps.
 	for i := number * 7919; ; i += 2*number + 1 {
 		r := g.Requests[i%len(g.Requests)]
+		raw = g.written(raw[:0], r)
 		begun := time.Now()
-		if _, err := conn.Write(r.Raw); err != nil {
+		if _, err := conn.Write(raw); err != nil {
 			return err
 		}
-		if err := checkAnswer(answers, r.Want); err != nil {
+		if err := checkAnswer(answers, r); err != nil {
 			return err
 		}
 		asked++
@@ -162,13 +168,24 @@ func (g *generator) ask(conn net.Conn, number int) error {
 	return nil
 }
 
-// checkAnswer reads one answer: 200, with a length, and with what is wanted.
-func checkAnswer(answers *bufio.Reader, want []byte) error {
+// written appends the request as it is sent, which no other is like if it asks
+// for that: its number counts on from the time at which the load began.
+func (g *generator) written(to []byte, r request) []byte {
+	to = append(to, r.Raw...)
+	if r.Fresh > 0 {
+		copy(to[r.Fresh:], fmt.Appendf(nil, "%0*d", freshDigits, g.fresh.Add(1)))
+	}
+	return to
+}
+
+// checkAnswer reads one answer: of the status, with a length, and with what is
+// wanted.
+func checkAnswer(answers *bufio.Reader, r request) error {
 	status, err := answers.ReadSlice('\n')
 	if err != nil {
 		return err
 	}
-	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
+	if !bytes.HasPrefix(status, fmt.Appendf(nil, "HTTP/1.1 %d ", cmp.Or(r.Status, http.StatusOK))) {
 		return fmt.Errorf("answered with %q", status)
 	}
 	length := -1
@@ -193,8 +210,8 @@ func checkAnswer(answers *bufio.Reader, want []byte) error {
 	if err != nil {
 		return err
 	}
-	if !bytes.Contains(body, want) {
-		return fmt.Errorf("the answer has no %s: %s", want, body)
+	if !bytes.Contains(body, r.Want) {
+		return fmt.Errorf("the answer has no %s: %s", r.Want, body)
 	}
 	_, err = answers.Discard(length)
 	return err

@@ -55,6 +55,9 @@ type options struct {
 	sessions int     // in the table
 	// connections are the columns to measure; empty for all of the contest's.
 	connections []int
+	signups     int    // that wait where provisioning is measured
+	starts      int    // of the program by itself
+	only        string // part of the name of what is measured
 	check       bool
 	profile     string // a folder
 }
@@ -67,6 +70,9 @@ func commandLine(args []string, out io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median counts")
 	flags.Float64Var(&o.seconds, "seconds", 2, "seconds for each contestant, at each number of connections, in each round")
 	flags.IntVar(&o.sessions, "sessions", 1000, "users, with one session each, in the database")
+	flags.IntVar(&o.signups, "signups", 2000, "sign-ups that wait, where provisioning is measured")
+	flags.IntVar(&o.starts, "starts", 9, "starts of the program by itself, of which the median counts")
+	flags.StringVar(&o.only, "only", "", "part of the name of what to measure, in place of all")
 	flags.BoolVar(&o.check, "check", false, "exit with 1 if a ratio is below half its target")
 	flags.StringVar(&o.profile, "profile", "", "folder for profiles of each contestant: CPU and allocations")
 	flags.Func("connections", "numbers of connections, comma-separated, in place of each contest's own", func(list string) error {
@@ -85,8 +91,8 @@ func commandLine(args []string, out io.Writer) (options, error) {
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("%q is no flag", flags.Arg(0))
 	}
-	if o.rounds < 1 || o.seconds <= 0 || o.sessions < 1 {
-		return o, errors.New("-rounds, -seconds and -sessions must be positive")
+	if o.rounds < 1 || o.seconds <= 0 || min(o.sessions, o.signups, o.starts) < 1 {
+		return o, errors.New("-rounds, -seconds, -sessions, -signups and -starts must be positive")
 	}
 	return o, nil
 }

@@ -22,7 +22,7 @@ func meContest() contest {
 			{id: "fixed", title: "a fixed answer by Echo", role: bystander, serve: serveFixed},
 			{id: "handwritten-4", title: "Echo + pgx, pool of 4", role: baseline, serve: serveHandwritten(4)},
 			{id: "handwritten-8", title: "Echo + pgx, pool of 8", role: baseline, serve: serveHandwritten(8)},
-			{id: "portico", title: "Portico", role: ours, serve: servePortico},
+			{id: "portico", title: "Portico", role: ours, serve: servePortico("PORTICO_RATE_LIMITS=off")},
 		},
 		connections: []int{1, 16, 64, 256},
 		targets:     map[int]float64{1: 0.9, 64: 1.5, 256: 2},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -11,24 +12,33 @@ import (
 	"github.com/portico-id/portico/cmd/internal/program"
 )
 
-// servePortico runs the program itself as an operator would. Nobody is at the
-// provider's address: a session is checked without it.
-func servePortico(ctx context.Context, s setting, ready func(address string)) error {
+// nobody is the address of a provider that is not there: much is done without.
+const nobody = "https://127.0.0.1:1"
+
+// servePortico runs the program itself as an operator would, with these
+// settings besides.
+func servePortico(settings ...string) func(ctx context.Context, s setting, ready func(address string)) error {
+	return func(ctx context.Context, s setting, ready func(address string)) error {
+		return program.Run(ctx, []string{"serve"}, append(porticoSettings(s), settings...), &readyLine{ready: ready}, os.Stderr)
+	}
+}
+
+func porticoSettings(s setting) []string {
 	var key [32]byte
 	_, _ = rand.Read(key[:])
-	return program.Run(ctx, []string{"serve"}, []string{
+	return []string{
 		"PORTICO_PUBLIC_URL=https://portico.example",
 		"PORTICO_LISTEN=127.0.0.1:0",
 		"PORTICO_OPS_LISTEN=127.0.0.1:0",
 		"PORTICO_DATABASE_URL=" + s.DatabaseURL,
 		"PORTICO_FRONTEND_ORIGINS=https://app.example",
-		"PORTICO_BEYOND_API_URL=https://127.0.0.1:1",
+		"PORTICO_BEYOND_API_URL=" + cmp.Or(s.ProviderURL, nobody),
 		"PORTICO_BEYOND_API_TOKEN=" + rand.Text(),
 		"PORTICO_OIDC_ISSUER=https://127.0.0.1:1/v2",
 		"PORTICO_OIDC_CLIENT_ID=portico",
 		"PORTICO_OIDC_CLIENT_SECRET=" + rand.Text(),
 		"PORTICO_KEYS=" + base64.StdEncoding.EncodeToString(key[:]),
-	}, &readyLine{ready: ready}, os.Stderr)
+	}
 }
 
 // readyLine is Portico's log: it is read up to the line that says where the API

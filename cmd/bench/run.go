@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -32,6 +33,9 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		runtime.NumCPU(), o.sessions, o.rounds, o.seconds)
 	slow := false
 	for _, c := range contests() {
+		if !strings.Contains(c.name, o.only) {
+			continue
+		}
 		if len(o.connections) > 0 {
 			c.connections = o.connections
 		}
@@ -41,6 +45,18 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		}
 		t.print(out)
 		slow = slow || t.tooSlow()
+	}
+	if strings.Contains("provisioning", o.only) {
+		tooSlow, err := printProvisioning(ctx, o, out)
+		if err != nil {
+			return err
+		}
+		slow = slow || tooSlow
+	}
+	if strings.Contains("sizes", o.only) {
+		if err := printSizes(ctx, o, db.url, out); err != nil {
+			return err
+		}
 	}
 	if o.check && slow {
 		return errTooSlow
@@ -92,7 +108,7 @@ func (c contestant) asked(requests []request) []request {
 	}
 	same := make([]request, len(requests))
 	for i, r := range requests {
-		same[i] = request{Raw: r.Raw}
+		same[i] = request{Raw: r.Raw, Status: r.Status, Fresh: r.Fresh}
 	}
 	return same
 }

@@ -234,7 +234,7 @@ func TestWhatPorticoTalksToIsInTheREADME(t *testing.T) {
 		}
 		says(t, peers["the database"][4], "waits within its time, then 503")
 		says(t, peers["the challenge's service"][3], "the wait for a connection included")
-		says(t, text, fmt.Sprintf("Jobs of sign-ups run %d at a time on a replica; the others wait in the database", workers))
+		says(t, text, fmt.Sprintf("Jobs of sign-ups run %d at a time on a replica; the others wait in the database", SignupWorkers))
 	})
 	t.Run("ASVS-13.1.3 ASVS-13.2.6 how long a call may take, and when it is tried again", func(t *testing.T) {
 		t.Parallel()

@@ -26,10 +26,10 @@ import (
 )
 
 const (
-	// workers is how many sign-ups are carried out at once by one replica.
-	workers = 32
+	// SignupWorkers is how many sign-ups are carried out at once by one replica.
+	SignupWorkers = 32
 	// callsAtOnce is all that one replica's jobs may have under way.
-	callsAtOnce = workers + 24
+	callsAtOnce = SignupWorkers + 24
 	// mailReplyLimit is how long a mail server may take to answer a letter.
 	mailReplyLimit = time.Minute
 	// callLimit bounds one call to the provider.
@@ -77,7 +77,7 @@ type parts struct {
 // makes no request and starts nothing.
 func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error) {
 	q, err := queue.New(queue.Config{
-		DB: db.SQL(), Pool: db.Pool(), Workers: workers, CompareEvery: config.compareEvery(), Log: log,
+		DB: db.SQL(), Pool: db.Pool(), Workers: SignupWorkers, CompareEvery: config.compareEvery(), Log: log,
 	})
 	if err != nil {
 		return nil, err
