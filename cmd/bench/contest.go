@@ -10,6 +10,7 @@ import (
 type contest struct {
 	name        string
 	contestants []contestant
+	provider    *contestant // that all of them need; nil for none
 	// connections are how many keep-alive connections ask at once, one column
 	// of the table each.
 	connections []int
@@ -56,13 +57,18 @@ type request struct {
 	// Fresh is where in Raw a number of freshDigits digits stands that no other
 	// request has; 0 for nowhere.
 	Fresh int
+	// Login is the number of the user who logs in, by this request and by the
+	// one that its answer leads to; 0 for a request that is all there is.
+	Login int
 }
 
 // freshDigits is how long the number is that makes a request unlike any other.
 const freshDigits = 20
 
 // contests are all that is measured by requests.
-func contests() []contest { return []contest{meContest(), signupContest(), refusedContest()} }
+func contests() []contest {
+	return []contest{meContest(), signupContest(), loginContest(), refusedContest()}
+}
 
 // contestantWith returns the contestant with this id.
 func contestantWith(id string) (contestant, error) {
@@ -72,6 +78,9 @@ func contestantWith(id string) (contestant, error) {
 	}
 	for _, c := range contests() {
 		all = append(all, c.contestants...)
+		if c.provider != nil {
+			all = append(all, *c.provider)
+		}
 	}
 	for _, candidate := range all {
 		if candidate.id == id {

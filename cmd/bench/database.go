@@ -60,9 +60,9 @@ func (d *database) build(ctx context.Context, sessions int) error {
 // fill makes users with a session each. Their tokens are those of sessionToken.
 func fill(ctx context.Context, db *store.DB, sessions int) error {
 	for _, statement := range []string{
-		`INSERT INTO users (id, external_id, internal_id, email, email_canonical, display_name, status, issuer, subject, created_at, updated_at)
+		`INSERT INTO users (id, external_id, internal_id, email, email_canonical, display_name, status, created_at, updated_at)
 		 SELECT id, id, 'int-' || i, 'user' || i || '@example.com', 'user' || i || '@example.com', 'User ' || i,
-		        'active', 'https://auth.example/v2', id, now(), now()
+		        'active', now(), now()
 		 FROM generate_series(1, $1::integer) i, CAST('019d2c5e-7c1a-7b7e-9f3c-' || lpad(i::text, 12, '0') AS uuid) id`,
 		`INSERT INTO sessions (id, token_hash, user_id, client, created_at, last_seen_at, expires_at, auth_time, acr, amr,
 		                       issuer, user_agent, address)

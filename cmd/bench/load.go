@@ -150,7 +150,7 @@ func (g *generator) ask(conn net.Conn, number int) error {
 		if _, err := conn.Write(raw); err != nil {
 			return err
 		}
-		if err := checkAnswer(answers, r); err != nil {
+		if err := g.check(conn, answers, r); err != nil {
 			return err
 		}
 		asked++
@@ -166,6 +166,42 @@ func (g *generator) ask(conn net.Conn, number int) error {
 	g.took = append(g.took, took...)
 	g.answers += asked
 	return nil
+}
+
+// check reads the answer, and asks on where that is not all.
+func (g *generator) check(conn net.Conn, answers *bufio.Reader, r request) error {
+	if r.Login == 0 {
+		return checkAnswer(answers, r)
+	}
+	header, err := redirected(answers)
+	if err != nil {
+		return err
+	}
+	next, err := callback(header, r.Login)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write(next); err != nil {
+		return err
+	}
+	if header, err = redirected(answers); err == nil && !signedIn(header) {
+		err = fmt.Errorf("the callback leads to %s without a session", header.Get("Location"))
+	}
+	return err
+}
+
+// redirected reads an answer that leads elsewhere.
+func redirected(answers *bufio.Reader) (http.Header, error) {
+	answer, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusSeeOther {
+		return nil, fmt.Errorf("answered with %s", answer.Status)
+	}
+	_, err = io.Copy(io.Discard, answer.Body)
+	return answer.Header, err
 }
 
 // written appends the request as it is sent, which no other is like if it asks

@@ -34,7 +34,7 @@ func porticoSettings(s setting) []string {
 		"PORTICO_FRONTEND_ORIGINS=https://app.example",
 		"PORTICO_BEYOND_API_URL=" + cmp.Or(s.ProviderURL, nobody),
 		"PORTICO_BEYOND_API_TOKEN=" + rand.Text(),
-		"PORTICO_OIDC_ISSUER=https://127.0.0.1:1/v2",
+		"PORTICO_OIDC_ISSUER=" + cmp.Or(s.ProviderURL, nobody) + "/v2",
 		"PORTICO_OIDC_CLIENT_ID=portico",
 		"PORTICO_OIDC_CLIENT_SECRET=" + rand.Text(),
 		"PORTICO_KEYS=" + base64.StdEncoding.EncodeToString(key[:]),

@@ -51,7 +51,7 @@ func carrier() contestant {
 	return contestant{id: "carrier", title: "Portico", role: ours, serve: servePortico(
 		// The stand-in speaks plain http, which is for this machine only.
 		"PORTICO_PUBLIC_URL=http://localhost:8080", "PORTICO_FRONTEND_ORIGINS=http://localhost:3000",
-		"PORTICO_OIDC_ISSUER=http://localhost:1/v2", "PORTICO_ALLOW_INSECURE_LOCALHOST=true", "PORTICO_BEYOND_LOOKUP=none",
+		"PORTICO_ALLOW_INSECURE_LOCALHOST=true", "PORTICO_BEYOND_LOOKUP=none",
 	)}
 }
 

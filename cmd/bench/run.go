@@ -74,8 +74,17 @@ func (c contest) run(ctx context.Context, o options, databaseURL string) (t tabl
 			t.spent[p.id] = p.spent()
 		}
 	}()
+	s := setting{DatabaseURL: databaseURL}
+	if c.provider != nil {
+		p, err := start(ctx, *c.provider, s, "")
+		if err != nil {
+			return t, err
+		}
+		defer func() { err = errors.Join(err, p.stop()) }()
+		s.ProviderURL = "http://" + p.address
+	}
 	for _, contestant := range c.contestants {
-		p, err := start(ctx, contestant, setting{DatabaseURL: databaseURL}, o.profile)
+		p, err := start(ctx, contestant, s, o.profile)
 		if err != nil {
 			return t, err
 		}
