@@ -46,8 +46,10 @@ func TestEveryContestantAnswersAndIsMeasured(t *testing.T) {
 			}
 		}
 	}
-	for _, row := range []string{`0s +\d+ +\d+\.\d\d`, `50ms +\d+ +\d\.\d\d +0\.80 +\d+\.\d\d`,
-		`from its start until it is ready +\d[\d.]*m?s +150ms`, `memory when idle +\d+\.\d MiB +40\.0 MiB`, `binary, stripped +\d+\.\d MiB +40\.0 MiB`} {
+	for _, row := range []string{
+		`0s +\d+ +\d+\.\d\d`, `50ms +\d+ +\d\.\d\d +0\.80 +\d+\.\d\d`,
+		`from its start until it is ready +\d[\d.]*m?s +150ms`, `memory when idle +\d+\.\d MiB +40\.0 MiB`, `binary, stripped +\d+\.\d MiB +40\.0 MiB`,
+	} {
 		if !regexp.MustCompile(`(?m)^  ` + row + `$`).MatchString(out.String()) {
 			t.Errorf("the tables do not say %s", row)
 		}

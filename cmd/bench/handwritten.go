@@ -33,8 +33,8 @@ func serveHandwritten(pool int32) func(ctx context.Context, s setting, ready fun
 		}
 		defer db.Close()
 		e := echo.New()
-		e.GET("/me", handwrittenMe(db)) //nolint:contextcheck // each request brings its own
-		e.POST("/signup", handwrittenSignup(db))
+		e.GET("/me", handwrittenMe(db))          //nolint:contextcheck // each request brings its own
+		e.POST("/signup", handwrittenSignup(db)) //nolint:contextcheck // each request brings its own
 		return serveHandler(ctx, e, ready)
 	}
 }

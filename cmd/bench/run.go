@@ -33,27 +33,20 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		runtime.NumCPU(), o.sessions, o.rounds, o.seconds)
 	slow := false
 	for _, c := range contests() {
-		if !strings.Contains(c.name, o.only) {
-			continue
-		}
-		if len(o.connections) > 0 {
-			c.connections = o.connections
-		}
-		t, err := c.run(ctx, o, db.url)
+		tooSlow, err := c.print(ctx, o, db.url, out)
 		if err != nil {
 			return err
 		}
-		t.print(out)
-		slow = slow || t.tooSlow()
+		slow = slow || tooSlow
 	}
-	if strings.Contains("provisioning", o.only) {
+	if o.measures("provisioning") {
 		tooSlow, err := printProvisioning(ctx, o, out)
 		if err != nil {
 			return err
 		}
 		slow = slow || tooSlow
 	}
-	if strings.Contains("sizes", o.only) {
+	if o.measures("sizes") {
 		if err := printSizes(ctx, o, db.url, out); err != nil {
 			return err
 		}
@@ -62,6 +55,26 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		return errTooSlow
 	}
 	return nil
+}
+
+// measures reports whether what is called so is to be measured.
+func (o options) measures(name string) bool { return strings.Contains(name, o.only) }
+
+// print measures the contest and writes its table, if it is wanted. It reports
+// whether a ratio is below half its target.
+func (c contest) print(ctx context.Context, o options, databaseURL string, out io.Writer) (slow bool, err error) {
+	if !o.measures(c.name) {
+		return false, nil
+	}
+	if len(o.connections) > 0 {
+		c.connections = o.connections
+	}
+	t, err := c.run(ctx, o, databaseURL)
+	if err != nil {
+		return false, err
+	}
+	t.print(out)
+	return t.tooSlow(), nil
 }
 
 // run starts all contestants and measures them in turns.

@@ -30,9 +30,8 @@ func printSizes(ctx context.Context, o options, databaseURL string, out io.Write
 	}
 	defer os.RemoveAll(folder)
 	binary := filepath.Join(folder, "portico")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary,
-		"github.com/portico-id/portico/cmd/portico")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.CommandContext(ctx, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", //nolint:gosec // into our own folder
+		"-o", binary, "github.com/portico-id/portico/cmd/portico")
 	if said, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w: %s", err, said)
 	}
@@ -62,7 +61,7 @@ func printSizes(ctx context.Context, o options, databaseURL string, out io.Write
 // and what memory it has a second later.
 func startOnce(ctx context.Context, binary, databaseURL string) (took time.Duration, memory int64, err error) {
 	ready := make(chan struct{})
-	cmd := exec.CommandContext(ctx, binary, "serve") //nolint:gosec // what was just built
+	cmd := exec.CommandContext(ctx, binary, "serve")
 	cmd.Env = porticoSettings(setting{DatabaseURL: databaseURL})
 	cmd.Stdout = &readyLine{ready: func(string) { close(ready) }}
 	var complaint bytes.Buffer

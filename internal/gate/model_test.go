@@ -187,7 +187,8 @@ func TestTheGateDoesWhatItsTableSays(t *testing.T) {
 		w := newWorld(t, databaseURL, 3, 0)
 		walks := 0
 		rapid.Check(t, func(rt *rapid.T) {
-			if walks++; walks <= 5 || !testing.Short() {
+			walks++
+			if walks <= 5 || !testing.Short() {
 				walk(t, rt, w)
 			}
 		})

@@ -29,6 +29,9 @@ type DifferencesError struct{ Left int }
 
 // Error says in how much.
 func (e *DifferencesError) Error() string {
+	if e.Left == 1 {
+		return "the directories differ: one difference is left"
+	}
 	return fmt.Sprintf("the directories differ: %d differences are left", e.Left)
 }
 
