@@ -53,7 +53,7 @@ func loginRequests(sessions int) []request {
 	for i := range all {
 		all[i] = request{
 			Login:  1 + i*(sessions/n),
-			Raw:    fmt.Appendf(nil, "GET /login HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: %s\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n\r\n", userAgent),
+			Raw:    navigated("/login", ""),
 			Status: http.StatusSeeOther,
 		}
 	}
@@ -78,8 +78,13 @@ func callback(header http.Header, user int) ([]byte, error) {
 			cookies = append(cookies, pair)
 		}
 	}
-	return fmt.Appendf(nil, "GET /callback?%s HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: %s\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nCookie: %s\r\n\r\n",
-		back.Encode(), userAgent, strings.Join(cookies, "; ")), nil
+	return navigated("/callback?"+back.Encode(), "Cookie: "+strings.Join(cookies, "; ")+"\r\n"), nil
+}
+
+// navigated is a request as a browser sends it for a page.
+func navigated(target, headers string) []byte {
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: %s\r\n"+
+		"Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n%s\r\n", target, userAgent, headers)
 }
 
 // issuerOf is the issuer whose authorization endpoint that is.

@@ -33,6 +33,9 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		runtime.NumCPU(), o.sessions, o.rounds, o.seconds)
 	slow := false
 	for _, c := range contests() {
+		if len(o.connections) > 0 {
+			c.connections = o.connections
+		}
 		tooSlow, err := c.print(ctx, o, db.url, out)
 		if err != nil {
 			return err
@@ -65,9 +68,6 @@ func (o options) measures(name string) bool { return strings.Contains(name, o.on
 func (c contest) print(ctx context.Context, o options, databaseURL string, out io.Writer) (slow bool, err error) {
 	if !o.measures(c.name) {
 		return false, nil
-	}
-	if len(o.connections) > 0 {
-		c.connections = o.connections
 	}
 	t, err := c.run(ctx, o, databaseURL)
 	if err != nil {
