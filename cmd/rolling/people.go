@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,7 +41,7 @@ func (p *person) send(ctx context.Context, job, method, address, body string, st
 	begun := time.Now()
 	a, err := p.ask(ctx, method, address, body)
 	if err == nil && a.status != status {
-		err = fmt.Errorf("%s %s answers %d: %.200s", method, address, a.status, a.body)
+		err = fmt.Errorf("%s %s answers %d: %.200s", method, address, a.status, bytes.TrimSpace(a.body))
 	}
 	// What the end of the load cuts off is nobody's failure, and no request.
 	if ctx.Err() == nil && strings.HasPrefix(address, p.w.public) {

@@ -73,14 +73,24 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "proxy: no replica is ready", http.StatusServiceUnavailable)
 }
 
+// fall is how many looks in a row have to fail before a replica gets no more
+// requests, as load balancers have it (HAProxy's fall and Kubernetes'
+// failureThreshold are 3): a machine that is busy answers one late.
+const fall = 3
+
 // watch looks at a replica's readiness until ctx ends.
 func (b *backend) watch(ctx context.Context, every time.Duration) {
 	// Each look has a connection of its own, as a new process needs it.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for {
-		b.in.Store(look(ctx, client, b.ready) == nil)
+	for failures := 0; ; {
+		if look(ctx, client, b.ready) == nil {
+			failures = 0
+			b.in.Store(true)
+		} else if failures++; failures >= fall {
+			b.in.Store(false)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -235,9 +235,9 @@ func (w *world) roll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.say("%d restarts by %s of %d replicas in %s, the longest %s; %d clients, %g requests a second, readiness looked at every %s, %s to notice",
+	w.say("%d restarts by %s of %d replicas in %s, the longest %s; %d clients, %g requests a second, readiness looked at every %s and %d times, %s to notice",
 		w.options.restarts, signalName(w.options.signal), w.options.replicas, took.Round(time.Second),
-		down.Round(time.Millisecond), w.options.clients, w.options.rate, w.options.check, w.options.delay)
+		down.Round(time.Millisecond), w.options.clients, w.options.rate, w.options.check, fall, w.options.delay)
 	if err := w.tally.print(w.out); err != nil {
 		return err
 	}
