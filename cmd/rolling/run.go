@@ -62,7 +62,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			undo()
 		}
 	}()
-	for _, step := range []func(context.Context) error{w.build, w.startDatabase, w.startSimulator, w.startReplicas} {
+	for _, step := range []func(context.Context) error{w.build, w.startDatabase, w.startSimulator, w.migrate, w.startReplicas} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -114,6 +114,37 @@ func (w *world) startDatabase(ctx context.Context) error {
 	u.Path = "/portico"
 	w.database = u.String()
 	return nil
+}
+
+// migrate makes the schema, in its own time: serve gives up on a database that
+// takes too long.
+func (w *world) migrate(ctx context.Context) error {
+	migrate := exec.CommandContext(ctx, w.options.binary, "migrate", "up") //nolint:gosec // the binary that we have built
+	migrate.Env = w.settings()
+	if out, err := migrate.CombinedOutput(); err != nil {
+		return fmt.Errorf("migrate: %w: %s", err, out)
+	}
+	return nil
+}
+
+// settings are what every replica is told.
+func (w *world) settings() []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), //nolint:forbidigo // a process needs one
+		"PORTICO_PUBLIC_URL=" + w.public,
+		"PORTICO_DATABASE_URL=" + w.database,
+		"PORTICO_FRONTEND_ORIGINS=" + frontend,
+		"PORTICO_TRUSTED_PROXIES=127.0.0.1/32",
+		"PORTICO_BEYOND_API_URL=" + w.simURL,
+		"PORTICO_BEYOND_API_TOKEN=" + apiToken,
+		"PORTICO_OIDC_ISSUER=" + w.simURL + "/v2",
+		"PORTICO_OIDC_CLIENT_ID=portico",
+		"PORTICO_OIDC_CLIENT_SECRET=" + clientSecret,
+		"PORTICO_KEYS=" + sealingKey,
+		"PORTICO_RATE_LIMITS=off",
+		"PORTICO_SHUTDOWN_DELAY=" + w.options.delay.String(),
+		"PORTICO_ALLOW_INSECURE_LOCALHOST=true",
+	}
 }
 
 // listen serves a handler at an address of its own, which it returns.
@@ -170,7 +201,7 @@ func (w *world) startSimulator(ctx context.Context) error {
 	return nil
 }
 
-// startReplicas starts one after the other: the first makes the schema.
+// startReplicas starts one after the other.
 func (w *world) startReplicas(ctx context.Context) error {
 	watching, stop := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
@@ -179,22 +210,7 @@ func (w *world) startReplicas(ctx context.Context) error {
 		watchers.Wait()
 	})
 	for i, r := range w.replicas {
-		r.settings = []string{
-			"PATH=" + os.Getenv("PATH"), //nolint:forbidigo // a process needs one
-			"PORTICO_PUBLIC_URL=" + w.public,
-			"PORTICO_DATABASE_URL=" + w.database,
-			"PORTICO_FRONTEND_ORIGINS=" + frontend,
-			"PORTICO_TRUSTED_PROXIES=127.0.0.1/32",
-			"PORTICO_BEYOND_API_URL=" + w.simURL,
-			"PORTICO_BEYOND_API_TOKEN=" + apiToken,
-			"PORTICO_OIDC_ISSUER=" + w.simURL + "/v2",
-			"PORTICO_OIDC_CLIENT_ID=portico",
-			"PORTICO_OIDC_CLIENT_SECRET=" + clientSecret,
-			"PORTICO_KEYS=" + sealingKey,
-			"PORTICO_RATE_LIMITS=off",
-			"PORTICO_SHUTDOWN_DELAY=" + w.options.delay.String(),
-			"PORTICO_ALLOW_INSECURE_LOCALHOST=true",
-		}
+		r.settings = w.settings()
 		w.closers = append(w.closers, func() {
 			r.kill()
 			_ = r.log.Close()

@@ -23,6 +23,8 @@ import (
 const (
 	// databaseWait is how long serve waits for a database that is not up yet.
 	databaseWait = 30 * time.Second
+	// providerWait is how long a start waits for the provider's metadata.
+	providerWait = 3 * time.Second
 	// drain is how long requests, and then jobs, may take to end.
 	drain = 20 * time.Second
 )
@@ -224,6 +226,7 @@ func (p *parts) serve(ctx context.Context, listener net.Listener, ops *operation
 	running.Go(func() { p.signups.Run(polls) })
 	err := p.startQueue(background)
 	if err == nil {
+		p.awaitProvider(ctx)
 		ready.Store(true)
 		log.InfoContext(ctx, "ready", slog.String("api", listener.Addr().String()), slog.String("ops", ops.address))
 		select {
@@ -246,6 +249,20 @@ func (p *parts) serve(ctx context.Context, listener net.Listener, ops *operation
 	running.Wait()
 	log.InfoContext(ctx, "stopped")
 	return err
+}
+
+// awaitProvider waits until the provider was asked for its metadata once,
+// whatever it said: a replica that takes over from another would refuse logins
+// for that moment. One that is down, or does not answer, keeps nobody waiting
+// for long.
+func (p *parts) awaitProvider(ctx context.Context) {
+	timer := time.NewTimer(providerWait)
+	defer timer.Stop()
+	select {
+	case <-p.login.Tried():
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // startQueue starts the jobs. A database that goes away just then is waited
