@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,8 +16,12 @@ import (
 // roll runs the program with the flags and returns what it says.
 func roll(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
 	var out await.Log
-	o, err := commandLine(append([]string{"-binary", binary(t)}, args...), &out)
+	o, err := commandLine(append([]string{"-binary", path}, args...), &out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,19 +29,29 @@ func roll(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-var build sync.Mutex
+// binaryFolder is removed by TestMain.
+var binaryFolder string
 
-// binary is portico as it would be run.
-func binary(t *testing.T) string {
-	t.Helper()
-	build.Lock() // two at once would build everything twice
-	defer build.Unlock()
-	path := filepath.Join(t.TempDir(), "portico")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/portico-id/portico/cmd/portico").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaryFolder != "" {
+		_ = os.RemoveAll(binaryFolder)
 	}
-	return path
+	os.Exit(code)
 }
+
+// binary is portico as it would be run, built once.
+var binary = sync.OnceValues(func() (path string, err error) {
+	if binaryFolder, err = os.MkdirTemp("", "rolling-test-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(binaryFolder, "portico")
+	build := exec.Command("go", "build", "-o", path, "github.com/portico-id/portico/cmd/portico")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
 
 func TestReplicasAreRestartedInTurnAndNoRequestFails(t *testing.T) {
 	t.Parallel()

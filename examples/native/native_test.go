@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -24,11 +25,34 @@ import (
 // demo is Portico with all that it needs, as `make run` starts it.
 type demo struct{ api, sim string }
 
+// binaryFolder is removed by TestMain.
+var binaryFolder string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaryFolder != "" {
+		_ = os.RemoveAll(binaryFolder)
+	}
+	os.Exit(code)
+}
+
+// builtDemo is the demo's binary, built once.
+var builtDemo = sync.OnceValues(func() (path string, err error) {
+	if binaryFolder, err = os.MkdirTemp("", "native-test-"); err != nil {
+		return "", err
+	}
+	path = filepath.Join(binaryFolder, "demo")
+	if out, err := exec.Command("go", "build", "-o", path, "../../cmd/demo").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, nil
+})
+
 func startDemo(t *testing.T) demo {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "demo")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/demo").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	binary, err := builtDemo()
+	if err != nil {
+		t.Fatal(err)
 	}
 	ports := freePorts(t, 4)
 	process := exec.Command(binary, // it is told to stop, and waited for, below

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/internal/await"
+	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
@@ -81,4 +82,29 @@ func TestStartingWaitsForTheDatabaseAndSaysThatItLives(t *testing.T) {
 	}
 	b.do(http.MethodGet, w.opsURL+"/readyz", "").want(t, http.StatusOK, nil)
 	b.do(http.MethodGet, w.public+"/me", "").want(t, http.StatusUnauthorized, nil)
+}
+
+func TestNobodyIsReadyBeforeTheProviderWasAsked(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		delay  int // of its answer, in milliseconds
+		status int // of a login, as soon as it is ready
+	}{
+		"a provider that takes its time":                    {1500, http.StatusSeeOther},
+		"one that takes too long, and holds up nobody else": {60_000, http.StatusServiceUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newKindWorld(t, storetest.SQLite(t))
+			if _, err := w.sim.AddFault(simulator.Fault{
+				Match: simulator.Match{Path: "/v2/.well-known/openid-configuration"}, Effect: simulator.Effect{DelayMS: c.delay},
+			}); err != nil {
+				t.Fatal(err)
+			}
+			w.start()
+			b := w.browser()
+			b.do(http.MethodGet, w.opsURL+"/readyz", "").want(t, http.StatusOK, nil)
+			b.do(http.MethodGet, w.public+"/login", "").want(t, c.status, nil)
+		})
+	}
 }
