@@ -53,8 +53,9 @@ var binary = sync.OnceValues(func() (path string, err error) {
 	return path, nil
 })
 
+// TestReplicasAreRestartedInTurnAndNoRequestFails runs by itself: the others
+// want requests to fail, and this machine is theirs as well.
 func TestReplicasAreRestartedInTurnAndNoRequestFails(t *testing.T) {
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("-short: starts and restarts processes")
 	}

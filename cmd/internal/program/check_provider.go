@@ -71,7 +71,7 @@ func (c Config) tryRedirect(ctx context.Context, client *http.Client, meta login
 	query := address.Query()
 	for name, value := range map[string]string{
 		"response_type": "code", "client_id": c.OIDCClientID, "redirect_uri": back, "scope": "openid", "prompt": "none",
-		"state": rand.Text(), "nonce": rand.Text(), "code_challenge": strings.Repeat("x", 43), "code_challenge_method": "S256",
+		"state": rand.Text(), "nonce": rand.Text(), "code_challenge": strings.Repeat("A", 43), "code_challenge_method": "S256",
 	} {
 		query.Set(name, value)
 	}
