@@ -20,6 +20,7 @@ ARGS ?=
 RACE ?=
 MINUTES ?= 3
 SEED ?= 0
+RESTARTS ?= 50
 PAIRS ?= 1000
 TIMINGS ?= 20000
 FUZZTIME ?= 1m
@@ -127,6 +128,10 @@ test-browser: ## walk through the example app in a real browser (needs Chromium;
 .PHONY: gauntlet
 gauntlet: ## sign up under kill -9, crashes and outages, and count (MINUTES=3 SEED=… ARGS='-replicas 3 -storm …')
 	$(GO) run ./cmd/gauntlet -minutes $(MINUTES) -seed $(SEED) $(ARGS)
+
+.PHONY: rolling
+rolling: ## restart replicas one after the other under load, and count what fails (RESTARTS=50 ARGS='-replicas 3 -delay 2s …')
+	$(GO) run ./cmd/rolling -restarts $(RESTARTS) $(ARGS)
 
 .PHONY: oracle
 oracle: ## look for a difference between registered and other addresses (PAIRS=1000 TIMINGS=20000)

@@ -29,6 +29,7 @@ func porticoSettings(s setting) []string {
 	return []string{
 		"PORTICO_PUBLIC_URL=https://portico.example",
 		"PORTICO_LISTEN=127.0.0.1:0",
+		"PORTICO_SHUTDOWN_DELAY=0s",
 		"PORTICO_OPS_LISTEN=127.0.0.1:0",
 		"PORTICO_DATABASE_URL=" + s.DatabaseURL,
 		"PORTICO_FRONTEND_ORIGINS=https://app.example",

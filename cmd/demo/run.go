@@ -190,6 +190,7 @@ func (cmd runCmd) settings(s secrets, folder string, smtp net.Addr) []string {
 		"PORTICO_RATE_LIMITS=client=600/1m,address=60/1m",
 		"PORTICO_NATIVE_REDIRECT_URIS=http://127.0.0.1/signed-in,com.example.app:/signed-in",
 		"PORTICO_ALLOW_INSECURE_LOCALHOST=true",
+		"PORTICO_SHUTDOWN_DELAY=0s", // nobody stands before it
 	}
 }
 

@@ -30,6 +30,15 @@ type app struct {
 	api, file string
 	out       io.Writer
 	open      func(ctx context.Context, address string) error
+	sdk       sdk
+}
+
+// session is what a login ends with.
+type session struct {
+	SessionToken string `json:"session_token"`
+	User         struct {
+		Email string `json:"email"`
+	} `json:"user"`
 }
 
 // problem is an error of Portico's (RFC 9457).
@@ -81,19 +90,28 @@ func (a app) logIn(ctx context.Context) error {
 	if came.err != "" {
 		return errors.New("the login ended with " + came.err)
 	}
-	var in struct {
-		SessionToken string `json:"session_token"`
-		User         struct {
-			Email string `json:"email"`
-		} `json:"user"`
-	}
+	var in session
 	if err := a.call(ctx, http.MethodPost, "/sessions", "", map[string]string{"code": came.code, "code_verifier": verifier}, &in); err != nil {
 		return err
 	}
+	return a.welcome(in)
+}
+
+// welcome keeps the session and says whose it is.
+func (a app) welcome(in session) error {
 	if err := a.keep(in.SessionToken); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "Signed in as %s.\n", in.User.Email)
+	_, err := fmt.Fprintf(a.out, "Signed in as %s.\n", in.User.Email)
+	return err
+}
+
+// bind gives this device a passkey.
+func (a app) bind(ctx context.Context, link string) error {
+	if err := a.sdk.bind(ctx, link); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(a.out, "This device has a passkey. Sign in with `native login-sdk`.")
 	return err
 }
 

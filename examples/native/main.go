@@ -29,25 +29,29 @@ func run(ctx context.Context, args []string, out io.Writer, open func(ctx contex
 	flags := flag.NewFlagSet("native", flag.ContinueOnError)
 	flags.SetOutput(out)
 	api := flags.String("api", "http://localhost:8080", "where Portico is")
-	file := flags.String("session", defaultFile(), "file that keeps the session")
+	file := flags.String("session", defaultFile(), "file that keeps the session; with .passkey behind it, the one that keeps the SDK's passkey")
 	flags.Usage = func() {
-		_, _ = fmt.Fprintln(out, "native [flags] login|me|logout")
+		_, _ = fmt.Fprintln(out, "native [flags] login | bind LINK | login-sdk | me | logout")
 		flags.PrintDefaults()
 	}
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	a := app{api: strings.TrimRight(*api, "/"), file: *file, out: out, open: open}
+	a := app{api: strings.TrimRight(*api, "/"), file: *file, out: out, open: open, sdk: sdk{file: *file + ".passkey"}}
 	switch flags.Arg(0) {
 	case "login":
 		return a.logIn(ctx)
+	case "bind":
+		return a.bind(ctx, flags.Arg(1))
+	case "login-sdk":
+		return a.logInWithSDK(ctx)
 	case "me":
 		return a.me(ctx)
 	case "logout":
 		return a.logOut(ctx)
 	default:
 		flags.Usage()
-		return errors.New("say what to do: login, me or logout")
+		return errors.New("say what to do: login, bind, login-sdk, me or logout")
 	}
 }
 

@@ -17,9 +17,14 @@ const pending = {
 }
 
 let view = new AbortController() // ends what the view before was waiting for
+let shown = null // the template's name
 let signedInAs = null
 
-/** Shows a template; returns what it consists of. */
+/**
+ * Shows a template. Whoever was on another screen before is taken to the new
+ * one's heading: what they pressed is gone, and without sight or mouse they
+ * would be nowhere.
+ */
 function show(name, values = {}) {
   view.abort()
   view = new AbortController()
@@ -28,7 +33,13 @@ function show(name, values = {}) {
   main.replaceChildren(content)
   main.setAttribute('aria-busy', 'false')
   for (const link of main.querySelectorAll('[data-link=login]')) link.href = portico.loginURL()
-  return main
+  const heading = main.querySelector('h1')
+  document.title = `${heading.textContent} – Portico example`
+  if (shown && shown !== name) {
+    heading.tabIndex = -1
+    heading.focus()
+  }
+  shown = name
 }
 
 const dates = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
@@ -132,7 +143,6 @@ function signedOut() {
     const waiting = { id: receipt.signup_id, email: body.email, resendAfter: receipt.resend_after }
     pending.set(waiting)
     follow(waiting)
-    main.focus()
   })
 }
 
@@ -167,7 +177,9 @@ async function follow(waiting) {
     hint.textContent = stands === 'invited' && left > 0 ? 'Nothing there? You can have it sent again in a minute.' : ''
     if (left > 0) setTimeout(allow, left * 1000 + 200)
   }
+  const progress = main.querySelector('[data-text=progress]')
   const mark = () => {
+    progress.textContent = main.querySelector(`[data-step=${CSS.escape(stands)}]`)?.textContent ?? ''
     for (const step of main.querySelectorAll('[data-step]')) {
       const at = order.indexOf(step.dataset.step)
       step.classList.toggle('done', at <= order.indexOf(stands))
@@ -323,6 +335,16 @@ if (location.search) history.replaceState(null, '', location.pathname)
 await start()
 if (arrived) tell(sentence(arrived), true)
 else if (signedInAs) tabs.postMessage('in')
+
+// A browser may keep a page that is left, as it was, for the back button: it
+// shall not show somebody's account to who comes next.
+addEventListener('pagehide', () => {
+  if (!signedInAs) return
+  signedInAs = shown = null
+  who.hidden = true
+  who.textContent = ''
+  main.replaceChildren()
+})
 
 // Whoever comes back to a tab sees how things are by now: also by the back
 // button, which shows a page as it was left.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -105,6 +106,8 @@ type RelyingParty struct {
 	found  atomic.Pointer[provider]
 	nextAt atomic.Int64  // when Run tries next, Unix nanoseconds
 	slots  chan struct{} // one for each revocation under way
+	tried  chan struct{} // closed by Run when it has tried once
+	once   sync.Once     // for closing it
 }
 
 // New returns a relying party. It makes no request: call Run, or Discover. It
@@ -137,6 +140,7 @@ func New(cfg Config) (*RelyingParty, error) {
 	return &RelyingParty{
 		cfg:   cfg,
 		slots: make(chan struct{}, maxRevocations),
+		tried: make(chan struct{}),
 		http:  newClient(cfg.Transport, cfg.HTTPTimeout),
 		keys:  newClient(newMeter(cfg.Transport, cfg.Now), cfg.HTTPTimeout),
 	}, nil

@@ -66,6 +66,7 @@ func (rp *RelyingParty) Run(ctx context.Context) error {
 	group.Go(func() { rp.runKeys(ctx) })
 	for pause := firstRetry; ; {
 		meta, err := rp.Discover(ctx)
+		rp.once.Do(func() { close(rp.tried) })
 		wait := refreshEvery
 		if err != nil {
 			wait, pause = pause, min(2*pause, lastRetry)
@@ -120,6 +121,10 @@ func pass(ctx context.Context, d time.Duration) bool {
 		return true
 	}
 }
+
+// Tried is closed when Run has asked the provider for the first time, whatever
+// came of it.
+func (rp *RelyingParty) Tried() <-chan struct{} { return rp.tried }
 
 // Ready reports whether flows can begin.
 func (rp *RelyingParty) Ready() bool { return rp.found.Load() != nil }

@@ -19,6 +19,17 @@ const farewell = 2 * time.Second
 
 // deliver hands the letter to the server, over a connection that ends with ctx.
 func (m *Mailer) deliver(ctx context.Context, l *letter) error {
+	return m.talk(ctx, func(c *conversation) (Step, error) { return c.hold(l) })
+}
+
+// Try opens a connection to the server and proves who we are, as for a letter,
+// and sends none. It returns a [*SendError].
+func (m *Mailer) Try(ctx context.Context) error {
+	return m.talk(ctx, (*conversation).open)
+}
+
+// talk connects to the server and holds a conversation that ends with ctx.
+func (m *Mailer) talk(ctx context.Context, hold func(*conversation) (Step, error)) error {
 	deadline := time.Now().Add(m.config.Timeout)
 	dialer := net.Dialer{Deadline: deadline}
 	conn, err := dialer.DialContext(ctx, "tcp", m.config.Server.hostPort())
@@ -31,7 +42,7 @@ func (m *Mailer) deliver(ctx context.Context, l *letter) error {
 	_ = conn.SetDeadline(deadline) // on a dead connection the next read says so
 
 	c := conversation{config: m.config, conn: conn, stream: conn}
-	if step, err := c.hold(l); err != nil {
+	if step, err := hold(&c); err != nil {
 		c.leave(err)
 		return failure(ctx, step, err)
 	}
@@ -50,23 +61,44 @@ type conversation struct {
 	client *smtp.Client
 }
 
-// hold goes through the steps, and returns the one that failed.
-func (c *conversation) hold(l *letter) (Step, error) {
-	for _, s := range []struct {
-		step Step
-		do   func() error
-	}{
-		{StepTLS, c.encryptAtOnce},
-		{StepConnect, c.greet},
-		{StepTLS, c.encrypt},
-		{StepAuth, c.authenticate},
-		{StepRecipient, func() error { return c.checkInternational(l) }},
-		{StepSender, func() error { return c.client.Mail("<" + l.from.String() + ">") }},
-		{StepRecipient, func() error { return c.client.Rcpt("<" + l.to.String() + ">") }},
-	} {
+// exchange is one step of a conversation.
+type exchange struct {
+	step Step
+	do   func() error
+}
+
+// through goes through the steps, and returns the one that failed.
+func through(steps ...exchange) (Step, error) {
+	for _, s := range steps {
 		if err := s.do(); err != nil {
 			return s.step, err
 		}
+	}
+	return "", nil
+}
+
+// open goes through the steps that come before any letter.
+func (c *conversation) open() (Step, error) {
+	return through(
+		exchange{StepTLS, c.encryptAtOnce},
+		exchange{StepConnect, c.greet},
+		exchange{StepTLS, c.encrypt},
+		exchange{StepAuth, c.authenticate},
+	)
+}
+
+// hold goes through all steps, and returns the one that failed.
+func (c *conversation) hold(l *letter) (Step, error) {
+	if step, err := c.open(); err != nil {
+		return step, err
+	}
+	step, err := through(
+		exchange{StepRecipient, func() error { return c.checkInternational(l) }},
+		exchange{StepSender, func() error { return c.client.Mail("<" + l.from.String() + ">") }},
+		exchange{StepRecipient, func() error { return c.client.Rcpt("<" + l.to.String() + ">") }},
+	)
+	if err != nil {
+		return step, err
 	}
 	w, err := c.client.Data()
 	if err != nil {

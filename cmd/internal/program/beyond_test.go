@@ -86,17 +86,6 @@ func TestASVS_13_3_4_AClientSecretThatIsReplacedOnDiskLetsSignUpsThrough(t *test
 func TestCheckSaysHowItAuthenticatesAndWhatItMayDo(t *testing.T) {
 	t.Parallel()
 	secret := func(w *world) string { return w.settings["PORTICO_OIDC_CLIENT_SECRET"] }
-	forbid := func(t *testing.T, w *world, path string, skip int) {
-		t.Helper()
-		// The look-up by external_id is the list, too, and comes first.
-		fault := simulator.Fault{Match: simulator.Match{Path: path}, Effect: simulator.Effect{Status: http.StatusForbidden}}
-		if skip > 0 {
-			fault.Flap = &simulator.Flap{Up: skip, Down: 1000}
-		}
-		if _, err := w.sim.AddFault(fault); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for name, c := range map[string]struct {
 		change func(t *testing.T, w *world)
 		lines  map[string]string // what: its result and something of its detail
@@ -136,7 +125,7 @@ func TestCheckSaysHowItAuthenticatesAndWhatItMayDo(t *testing.T) {
 		"a token that may not list": {
 			change: func(t *testing.T, w *world) { forbid(t, w, "/v2/users", 1) },
 			lines: map[string]string{
-				"management API": "ok|", "users at the provider": "warning|API token may not have them listed: give it users:read",
+				"management API": "ok|", "users at the provider": "warning|API token may not have them listed",
 			},
 		},
 		"a token that may not look up by internal_id": {
@@ -211,5 +200,18 @@ func TestTheGateKnowsWhatIsInUseByItsFingerprint(t *testing.T) {
 	}
 	if got := fingerprint(client); got != "" {
 		t.Errorf("a secret that is not there has the fingerprint %q", got)
+	}
+}
+
+// forbid has the API refuse what asks for the path, but for the first so many
+// times. The look-up by external_id is the list, too, and comes first.
+func forbid(t *testing.T, w *world, path string, skip int) {
+	t.Helper()
+	fault := simulator.Fault{Match: simulator.Match{Path: path}, Effect: simulator.Effect{Status: http.StatusForbidden}}
+	if skip > 0 {
+		fault.Flap = &simulator.Flap{Up: skip, Down: 1000}
+	}
+	if _, err := w.sim.AddFault(fault); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -2,37 +2,51 @@ package program
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/challenge"
-	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/gate"
 	"github.com/portico-id/portico/internal/store"
 )
 
 type checkCmd struct {
 	Config `embed:""`
+
+	Output string `help:"How the findings are shown: table or json." enum:"table,json" default:"table"`
 }
 
-// finding is one line of check's table.
+// The results of a check. Only a failed one keeps serve from its work, and only
+// it makes check end with an error.
+const (
+	resultOK      = "ok"
+	resultWarning = "warning"
+	resultFailed  = "FAILED"
+	resultUnknown = "unknown"
+)
+
+// finding is what came of one check.
 type finding struct {
-	what   string
-	result string // ok, FAILED or unknown
-	detail string
+	Check  string `json:"check"`
+	Result string `json:"result"`
+	Detail string `json:"detail"`
+	Fix    string `json:"fix,omitempty"` // what to do about it, where it is not ok
 }
 
-func found(what string, err error, detail string) finding {
+// found is ok with the detail, or failed with what the error is and its fix.
+func found(what string, err error, detail string, fix func(error) string) finding {
 	if err != nil {
-		return finding{what, "FAILED", err.Error()}
+		return finding{what, resultFailed, err.Error(), fix(err)}
 	}
-	return finding{what, "ok", detail}
+	return finding{what, resultOK, detail, ""}
 }
 
 // checkLimit bounds each thing that is tried.
@@ -43,32 +57,46 @@ func (cmd checkCmd) Run(ctx context.Context, env environment, out streams) error
 	config := cmd.Config
 	env.files(&config)
 	p, err := config.check()
-	findings := []finding{found("settings", err, "consistent")}
+	findings := []finding{found("settings", err, "consistent", fixSetting)}
 	if err == nil {
-		for _, warning := range p.warnings {
-			findings = append(findings, finding{"settings", "warning", warning})
-		}
+		findings = append(findings, config.warned(p)...)
 		findings = append(findings, config.tryDatabase(ctx, p)...)
 		findings = append(findings, config.tryProvider(ctx, p)...)
 		findings = append(findings, config.tryAPI(ctx)...)
 		if p.challenge != nil {
 			findings = append(findings, config.tryChallenge(ctx, p))
 		}
+		if p.mailer != nil {
+			findings = append(findings, config.tryMail(ctx, p))
+		}
 	}
-	table := tabwriter.NewWriter(out.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(table, "CHECK\tRESULT\tDETAIL")
-	failed := false
-	for _, f := range findings {
-		failed = failed || f.result == "FAILED"
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.what, f.result, f.detail)
-	}
-	if err := table.Flush(); err != nil {
+	if err := printChecks(out.stdout, cmd.Output, findings); err != nil {
 		return err
 	}
-	if failed {
+	if slices.ContainsFunc(findings, func(f finding) bool { return f.Result == resultFailed }) {
 		return errNotReady
 	}
 	return nil
+}
+
+// printChecks shows what was found; a fix has a line of its own, since
+// neither fits beside the other on a terminal.
+func printChecks(out io.Writer, output string, findings []finding) error {
+	if output == "json" {
+		encoder := json.NewEncoder(out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(findings)
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "CHECK\tRESULT\tDETAIL")
+	for _, f := range findings {
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.Check, f.Result, f.Detail)
+		if f.Fix != "" {
+			_, _ = fmt.Fprintf(table, "\tfix:\t%s\n", f.Fix)
+		}
+	}
+	return table.Flush()
 }
 
 func (c Config) tryDatabase(ctx context.Context, p plan) []finding {
@@ -76,21 +104,22 @@ func (c Config) tryDatabase(ctx context.Context, p plan) []finding {
 	defer cancel()
 	db, err := openDatabase(ctx, c)
 	if err != nil {
-		return []finding{found("database", err, "")}
+		return []finding{found("database", err, "", fixDatabase)}
 	}
 	defer func() { _ = db.Close() }()
-	findings := []finding{found("database", db.Ping(ctx), string(db.Dialect()))}
-	if findings[0].result != "ok" {
+	findings := []finding{found("database", db.Ping(ctx), string(db.Dialect()), fixDatabase)}
+	if findings[0].Result != resultOK {
 		return findings
 	}
 	ok, err := current(ctx, db)
 	if err == nil && !ok {
-		err = errors.New("not up to date: run `portico migrate up`")
+		err = errOutdated
 	}
-	findings = append(findings, found("schema", err, "up to date"))
+	findings = append(findings, found("schema", err, "up to date", fixDatabase))
 	if err != nil {
 		return findings
 	}
+	findings = append(findings, c.tryRole(ctx, db))
 	return append(findings, c.tryGate(ctx, db), c.tryWebhooks(ctx, db, p))
 }
 
@@ -101,9 +130,12 @@ func (c Config) tryGate(ctx context.Context, db *store.DB) finding {
 		Store: store.New(db, nil), Token: func() string { return fingerprint(c) }, Now: time.Now,
 	}).State(ctx)
 	if err == nil && !state.Open() {
-		return finding{what, "warning", fmt.Sprintf("closed since %s: %s", state.Since.Format(time.RFC3339), state.Because)}
+		return finding{
+			what, resultWarning, fmt.Sprintf("closed since %s: %s", state.Since.Format(time.RFC3339), state.Because),
+			"it opens by itself when the provider answers again; with refused, replace the token or client secret first",
+		}
 	}
-	return found(what, err, "open")
+	return found(what, err, "open", fixDatabase)
 }
 
 // tryChallenge asks the challenge's service about a token that cannot be one:
@@ -117,31 +149,7 @@ func (c Config) tryChallenge(ctx context.Context, p plan) finding {
 	if errors.Is(err, challenge.ErrRefused) {
 		err = nil
 	}
-	return found(what, err, "secret accepted")
-}
-
-// tryProvider discovers the provider and says what of it will disappoint.
-func (c Config) tryProvider(ctx context.Context, p plan) []finding {
-	const what = "discovery"
-	ctx, cancel := context.WithTimeout(ctx, checkLimit)
-	defer cancel()
-	rp, err := newRelyingParty(c, p, noFlows{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return []finding{found(what, err, "")}
-	}
-	meta, err := rp.Discover(ctx)
-	findings := []finding{found(what, err, "issuer "+meta.Issuer)}
-	for _, warning := range meta.Warnings() {
-		findings = append(findings, finding{what, "warning", warning})
-	}
-	return findings
-}
-
-// noFlows is for a relying party that only discovers.
-type noFlows struct{}
-
-func (noFlows) UseFlow(context.Context, string, time.Time) (bool, error) {
-	return false, directory.ErrUnavailable
+	return found(what, err, "secret accepted", fixChallenge)
 }
 
 // tryAPI authenticates to the management API and makes the calls of it that
@@ -156,25 +164,31 @@ func (c Config) tryAPI(ctx context.Context) []finding {
 		err = client.Authenticate(ctx)
 	}
 	if err != nil {
-		return []finding{found(what, fmt.Errorf("%s: %w", c.beyondAs(), err), "")}
+		return []finding{found(what, fmt.Errorf("%s: %w", c.beyondAs(), err), "", c.fixAPI)}
 	}
 	if c.BeyondLookup != "v2" {
 		return []finding{
-			{what, "unknown", c.beyondAs() + "; manage-v1 has no call without an effect: sign somebody up to see"},
-			{"users at the provider", "warning", "PORTICO_BEYOND_LOOKUP=none: they can be neither listed nor changed"},
+			{
+				what, resultUnknown, c.beyondAs() + "; manage-v1 has no call without an effect",
+				"sign somebody up to see whether it is accepted",
+			},
+			{
+				"users at the provider", resultWarning, "PORTICO_BEYOND_LOOKUP=none: they can be neither listed nor changed",
+				"set PORTICO_BEYOND_LOOKUP=v2 where the tenant has workforce v2 beside manage-v1",
+			},
 		}
 	}
 	_, err = client.FindUser(ctx, "portico-check")
 	switch beyondidentity.ClassOf(err) {
 	case "", beyondidentity.NotFound:
 		return []finding{
-			found(what, nil, c.beyondAs()+" accepted, users can be looked up by external_id"), c.tryUsers(ctx, client),
+			found(what, nil, c.beyondAs()+" accepted, users can be looked up by external_id", c.fixAPI), c.tryUsers(ctx, client),
 		}
 	case beyondidentity.Unauthorized:
-		err = fmt.Errorf("%s refused for look-ups: replace it, or set PORTICO_BEYOND_LOOKUP=none (%w)", c.beyondAs(), err)
-		return []finding{found(what, err, "")}
+		err = fmt.Errorf("%s refused for look-ups: %w", c.beyondAs(), err)
+		return []finding{found(what, err, "", c.fixLookup)}
 	default:
-		return []finding{found(what, err, "")}
+		return []finding{found(what, err, "", c.fixLookup)}
 	}
 }
 
@@ -197,11 +211,14 @@ func (c Config) tryUsers(ctx context.Context, client *beyondidentity.Client) fin
 		case beyondidentity.Unauthorized:
 			refused = append(refused, call.name)
 		default:
-			return found(what, call.err, "")
+			return found(what, call.err, "", c.fixLookup)
 		}
 	}
 	if len(refused) > 0 {
-		return finding{what, "warning", fmt.Sprintf("%s may not have them %s: give it users:read", c.beyondAs(), strings.Join(refused, " and "))}
+		return finding{
+			what, resultWarning, fmt.Sprintf("%s may not have them %s", c.beyondAs(), strings.Join(refused, " and ")),
+			"give it users:read in the provider's console: without it nothing is reconciled, and no change is followed up",
+		}
 	}
-	return found(what, nil, "can be listed and looked up by internal_id; whether they can be changed shows with the first change")
+	return found(what, nil, "can be listed and looked up by internal_id; whether they can be changed shows with the first change", c.fixLookup)
 }

@@ -34,6 +34,8 @@ type Config struct {
 	NativeRedirectURIs []string `name:"native-redirect-uris" help:"Where logins of native apps through the system's browser may end, comma-separated: https addresses that an app has claimed, com.example.app:/path, or loopback addresses, whose port is free." placeholder:"URI" group:"http"`
 	TrustedProxies     []string `help:"Networks (CIDR) whose X-Forwarded-For and X-Request-Id count, comma-separated. None by default." placeholder:"CIDR" group:"http"`
 
+	ShutdownDelay time.Duration `help:"How long requests are still taken after /readyz has gone off: longer than whoever hands them out takes to notice, two of its looks say." default:"5s" group:"http"`
+
 	DatabaseURL    Secret `help:"postgres://… or sqlite:PATH. SQLite is for trials on one machine." placeholder:"URL" group:"database"`
 	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
 
@@ -119,7 +121,7 @@ func (c *Config) check() (plan, error) {
 	var p plan
 	for _, step := range []func(*plan) error{
 		c.checkURLs, c.checkOrigins, c.checkSecrets, c.checkBeyond, c.checkChoices, c.checkSessions, c.checkNetwork, c.checkSignups, c.checkMail,
-		c.checkAccounts, c.checkAudit, c.checkReconcile, c.checkWebhooks,
+		c.checkAccounts, c.checkAudit, c.checkReconcile, c.checkWebhooks, c.checkShutdown,
 	} {
 		if err := step(&p); err != nil {
 			return plan{}, err

@@ -89,6 +89,7 @@ func plannedWorld(t *testing.T, databaseURL string) *world {
 		"PORTICO_OIDC_CLIENT_SECRET":       "canary-client-secret-9a8b",
 		"PORTICO_KEYS":                     testKey,
 		"PORTICO_ALLOW_INSECURE_LOCALHOST": "true",
+		"PORTICO_SHUTDOWN_DELAY":           "0s", // nobody stands before it
 	}
 	return w
 }

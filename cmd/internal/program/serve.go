@@ -23,6 +23,8 @@ import (
 const (
 	// databaseWait is how long serve waits for a database that is not up yet.
 	databaseWait = 30 * time.Second
+	// providerWait is how long a start waits for the provider's metadata.
+	providerWait = 3 * time.Second
 	// drain is how long requests, and then jobs, may take to end.
 	drain = 20 * time.Second
 )
@@ -62,8 +64,9 @@ type Options struct {
 }
 
 // Serve runs Portico until ctx ends, and then stops it gracefully: readiness
-// goes off, requests under way are answered, no more jobs are taken, those
-// under way end or are handed back, and everything is closed.
+// goes off, PORTICO_SHUTDOWN_DELAY passes, requests under way are answered, no
+// more jobs are taken, those under way end or are handed back, and everything
+// is closed.
 func Serve(ctx context.Context, config Config, options Options) error {
 	p, err := config.check()
 	if err != nil {
@@ -74,6 +77,11 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	for _, warning := range p.warnings {
 		log.WarnContext(ctx, "the configuration will disappoint", slog.String("because", warning))
 	}
+	ops, err := startOperations(ctx, config, log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ops.close() }()
 	db, err := openDatabase(ctx, config)
 	if err != nil {
 		return err
@@ -88,11 +96,11 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	}
 	defer all.close()
 	all.reload = newReloader(config, p.secrets, options.Reload, log)
-	listeners, err := listen(ctx, config)
+	listener, err := listen(ctx, config)
 	if err != nil {
 		return err
 	}
-	return all.serve(ctx, listeners, log)
+	return all.serve(ctx, listener, ops, config.ShutdownDelay)
 }
 
 // utc writes the log's times in UTC (ASVS 16.2.2). As a handler it costs next to
@@ -158,23 +166,15 @@ func prepareNow(ctx context.Context, config Config, db *store.DB, log *slog.Logg
 	return migrate(ctx, db)
 }
 
-type listeners struct {
-	api, ops net.Listener
-}
-
-// listen takes both ports before anything starts, so that a taken one is one
-// clear line.
-func listen(ctx context.Context, config Config) (listeners, error) {
-	var l listeners
-	var err error
+// listen takes the API's port, when requests can be answered: whoever came
+// before would wait for nothing.
+func listen(ctx context.Context, config Config) (net.Listener, error) {
 	var lc net.ListenConfig
-	if l.api, err = lc.Listen(ctx, "tcp", config.Listen); err != nil {
-		return l, fmt.Errorf("PORTICO_LISTEN: %w", err)
+	listener, err := lc.Listen(ctx, "tcp", config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("PORTICO_LISTEN: %w", err)
 	}
-	if l.ops, err = lc.Listen(ctx, "tcp", config.OpsListen); err != nil {
-		return l, errors.Join(fmt.Errorf("PORTICO_OPS_LISTEN: %w", err), l.api.Close())
-	}
-	return l, nil
+	return listener, nil
 }
 
 // newServer bounds everything that a client could drag out: Go's zero values
@@ -195,55 +195,74 @@ func newServer(handler http.Handler, log *slog.Logger) *http.Server {
 
 // serve starts everything, waits for ctx or for a failure, and stops
 // everything in order.
-func (p *parts) serve(ctx context.Context, l listeners, log *slog.Logger) error {
+func (p *parts) serve(ctx context.Context, listener net.Listener, ops *operations, delay time.Duration) error {
+	log := p.log
 	var ready atomic.Bool
 	// What runs in the background outlives ctx until requests have been served.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
-	main := newServer(p.api, log)
-	ops := newServer(p.api.Ops(func(ctx context.Context) error {
+	polls, stopPolls := context.WithCancel(background)
+	defer stopPolls()
+	handler := &leaving{next: p.api}
+	main := newServer(handler, log)
+	ops.answerWith(p.api.Ops(func(ctx context.Context) error {
 		if !ready.Load() {
 			return errors.New("stopping or not yet started")
 		}
 		return p.db.Ping(ctx)
-	}), log)
+	}))
 
-	failed := make(chan error, 2)
+	failed := make(chan error, 1)
 	var running sync.WaitGroup
-	for _, s := range []struct {
-		server   *http.Server
-		listener net.Listener
-	}{{main, l.api}, {ops, l.ops}} {
-		running.Go(func() {
-			if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-				failed <- err
-			}
-		})
-	}
+	running.Go(func() {
+		if err := main.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	})
 	running.Go(func() { _ = p.login.Run(background) })
 	running.Go(func() { p.sessions.Run(background) })
 	running.Go(func() { p.audit.Run(background) })
 	running.Go(func() { p.reload.Run(background) })
-	// Long polls end with readiness: their requests would hold the shutdown up.
-	running.Go(func() { p.signups.Run(ctx) })
+	running.Go(func() { p.signups.Run(polls) })
 	err := p.startQueue(background)
 	if err == nil {
+		p.awaitProvider(ctx)
 		ready.Store(true)
-		log.InfoContext(ctx, "ready", slog.String("api", l.api.Addr().String()), slog.String("ops", l.ops.Addr().String()))
+		log.InfoContext(ctx, "ready", slog.String("api", listener.Addr().String()), slog.String("ops", ops.address))
 		select {
 		case <-ctx.Done():
 		case err = <-failed:
+		case err = <-ops.failed:
 		}
 	}
 
 	ready.Store(false)
 	log.InfoContext(ctx, "stopping")
+	if err == nil {
+		err = handler.linger(background, delay, failed)
+	}
+	// Requests that wait for news would hold the shutdown up.
+	stopPolls()
 	err = errors.Join(err, p.stop(background, main))
 	stopBackground()
-	err = errors.Join(err, ops.Close())
+	err = errors.Join(err, ops.close())
 	running.Wait()
 	log.InfoContext(ctx, "stopped")
 	return err
+}
+
+// awaitProvider waits until the provider was asked for its metadata once,
+// whatever it said: a replica that takes over from another would refuse logins
+// for that moment. One that is down, or does not answer, keeps nobody waiting
+// for long.
+func (p *parts) awaitProvider(ctx context.Context) {
+	timer := time.NewTimer(providerWait)
+	defer timer.Stop()
+	select {
+	case <-p.login.Tried():
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // startQueue starts the jobs. A database that goes away just then is waited

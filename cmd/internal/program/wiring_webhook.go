@@ -85,5 +85,7 @@ func (c Config) tryWebhooks(ctx context.Context, db *store.DB, p plan) finding {
 	if endpoints > 0 {
 		detail = "all open under the keys that there are"
 	}
-	return found("webhook secrets", err, detail)
+	return found("webhook secrets", err, detail, func(error) string {
+		return "put the key that sealed them back into PORTICO_KEYS, behind the newest, or set the endpoints up anew"
+	})
 }
