@@ -27,6 +27,7 @@ FUZZTIME ?= 1m
 MUTATIONS ?= 3500000
 RESULTS ?=
 SCREENSHOTS ?=
+VERSION ?=
 
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
 go_needed := $(shell sed -n 's/^go //p' go.mod)
@@ -72,8 +73,29 @@ run: ## start Portico against the bundled simulator, on an embedded database (AR
 	CGO_ENABLED=0 $(GO) run ./cmd/demo $(ARGS)
 
 .PHONY: build
-build: ## build bin/portico: static, stripped
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o bin/portico ./cmd/portico
+build: ## build bin/portico: static, stripped (VERSION=v0.1.0 to call it so)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w$(if $(VERSION), -X github.com/portico-id/portico/cmd/internal/program.Version=$(VERSION))' -o bin/portico ./cmd/portico
+
+.PHONY: release
+release: ## put a release of the commit into bin/release: archives, bills of materials, checksums (VERSION=v0.1.0)
+	@rm -rf bin/release
+	@GO=$(GO) deploy/release.sh $(or $(VERSION),$(error make release VERSION=v0.1.0)) bin/release
+
+.PHONY: verify-release
+verify-release: release ## make it twice, the second time elsewhere and from nothing, and compare (VERSION=v0.1.0; some minutes)
+	@rm -rf bin/release-again
+	@COLD=1 GO=$(GO) deploy/release.sh $(VERSION) bin/release-again >/dev/null
+	@diff -r bin/release bin/release-again && echo 'two builds, one digest'
+
+.PHONY: check-deploy
+check-deploy: ## hold what deploys Portico against the schemas of Kubernetes, Compose and systemd
+	cd deploy/tools && $(GO) vet ./... && $(GO) test $(TESTFLAGS) ./...
+	@command -v systemd-analyze >/dev/null || { echo 'make check-deploy: the units were not tried, there is no systemd-analyze here'; exit 0; }; \
+	units=$$(mktemp -d); trap 'rm -rf "$$units"' EXIT; \
+	for unit in deploy/systemd/*.service; do sed 's|/usr/local/bin/portico|/bin/true|' "$$unit" >"$$units/$${unit##*/}"; done; \
+	said=$$(systemd-analyze verify --man=no "$$units"/*.service 2>&1) || { echo "$$said" >&2; exit 1; }; \
+	[ -z "$$said" ] || { echo "$$said" >&2; exit 1; }; \
+	for unit in "$$units"/*.service; do systemd-analyze security --offline=true --threshold=20 --no-pager "$$unit" | tail -n 1; done
 
 .PHONY: test
 test: ## run all tests on one private Postgres (RACE=1, PKG=./internal/…, TESTFLAGS=…, RESULTS=bin/test.json to keep what they say)
@@ -173,6 +195,7 @@ hashes = git ls-files -z --cached --others --exclude-standard | sort -zu | xargs
 verify: ## fail if generated code or a go.mod is not up to date
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
+	cd deploy/tools && $(GO) mod tidy -diff
 	@command -v git >/dev/null || { echo 'make verify: git is needed (Debian: apt-get install git)' >&2; exit 1; }
 	@before=$$($(hashes)); \
 	[ -n "$$before" ] || { echo 'make verify: this is no git checkout' >&2; exit 1; }; \

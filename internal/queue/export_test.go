@@ -16,3 +16,6 @@ var NewForgotten = newForgotten
 
 // Look is look.
 func (f *forgotten) Look(ctx context.Context, now time.Time) error { return f.look(ctx, now) }
+
+// Reindexing is reindexing.
+var Reindexing = reindexing

@@ -224,6 +224,9 @@ func (q *Queue) startWorker(ctx context.Context, settings *river.Config) (err er
 		if q.presence, err = startPresence(ctx, q.config.Pool, q.id, q.config.Log); err != nil {
 			return err
 		}
+		if settings.ReindexerSchedule, err = reindexing(ctx, q.config.Pool); err != nil {
+			return err
+		}
 		q.worker, err = river.NewClient(riverpgxv5.New(q.config.Pool), settings)
 	}
 	if err != nil {
