@@ -33,6 +33,7 @@ type Config struct {
 	DefaultReturnTo    string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`
 	NativeRedirectURIs []string `name:"native-redirect-uris" help:"Where logins of native apps through the system's browser may end, comma-separated: https addresses that an app has claimed, com.example.app:/path, or loopback addresses, whose port is free." placeholder:"URI" group:"http"`
 	TrustedProxies     []string `help:"Networks (CIDR) whose X-Forwarded-For and X-Request-Id count, comma-separated. None by default." placeholder:"CIDR" group:"http"`
+	Docs               bool     `help:"Serve the contract, as a page at /docs and as it is at /openapi.yaml, to anybody." group:"http"`
 
 	DatabaseURL    Secret `help:"postgres://… or sqlite:PATH. SQLite is for trials on one machine." placeholder:"URL" group:"database"`
 	MigrateOnStart bool   `help:"Bring the schema up to date before serving, one replica at a time. Without it, serve refuses to start on an old schema." default:"true" negatable:"" group:"database"`
