@@ -47,8 +47,10 @@ func appendJSON(b []byte, node *yaml.Node) ([]byte, error) {
 		return appendAll(b, '[', ']', node.Content, 1)
 	case yaml.ScalarNode:
 		return appendScalar(b, node)
+	case yaml.AliasNode: // of an example that stands in two places
+		return appendJSON(b, node.Alias)
 	default:
-		return nil, fmt.Errorf("line %d: the contract is written without anchors", node.Line)
+		return nil, fmt.Errorf("line %d: this is no value", node.Line)
 	}
 }
 
