@@ -36,9 +36,13 @@ func overhear(t *testing.T, tab context.Context) *overheard {
 		case *log.EventEntryAdded:
 			o.complain = append(o.complain, fmt.Sprintf("%s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL))
 		case *runtime.EventConsoleAPICalled:
-			o.complain = append(o.complain, fmt.Sprintf("console.%s %s", e.Type, e.Args))
+			said := "console." + string(e.Type)
+			for _, argument := range e.Args {
+				said += fmt.Sprintf(" %s%s", argument.Value, argument.Description)
+			}
+			o.complain = append(o.complain, said)
 		case *runtime.EventExceptionThrown:
-			o.complain = append(o.complain, e.ExceptionDetails.Error())
+			o.complain = append(o.complain, fmt.Sprintf("%s %v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
 		}
 	})
 	if err != nil {
