@@ -118,13 +118,15 @@ func (c *complaints) refusal(r *http.Request, response *http.Response, body []by
 }
 
 // allow checks that Allow names the operations there are, and nothing else
-// but OPTIONS (RFC 9110 §10.2.1).
+// but OPTIONS and, beside GET, HEAD (RFC 9110 §10.2.1).
 func (c *complaints) allow(item *openapi3.PathItem, response *http.Response) {
 	var allowed []string
 	for method := range strings.SplitSeq(response.Header.Get("Allow"), ",") {
-		if method = strings.TrimSpace(method); method != http.MethodOptions {
-			allowed = append(allowed, method)
+		method = strings.TrimSpace(method)
+		if method == http.MethodOptions || method == http.MethodHead && item.Head == nil && item.Get != nil {
+			continue
 		}
+		allowed = append(allowed, method)
 	}
 	var declared []string
 	for method := range item.Operations() {

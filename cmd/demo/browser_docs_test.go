@@ -61,7 +61,9 @@ func TestTheDocumentationInABrowser(t *testing.T) {
 
 	d.do(tab, "read", chromedp.Navigate(d.api+"/docs"), sees("h1", "Portico"), sees("h2", "Accept a sign-up"),
 		sees("h2", "Where a sign-up stands"), sees("a", "openapi.yaml"))
-	d.screenshot(tab, "docs")
+	d.picture(tab, "docs", chromedp.CaptureScreenshot()) // of the whole page it would be 90,000 pixels high
+	evaluate[bool](d, tab, `(() => { [...document.querySelectorAll('h2')].find(e => e.textContent.includes('Accept a sign-up')).scrollIntoView(); return true })()`)
+	d.picture(tab, "docs-operation", chromedp.CaptureScreenshot())
 	for _, operation := range []string{"Accept a sign-up", "Start authentication by redirect", "This contract as a page"} {
 		if !evaluate[bool](d, tab, fmt.Sprintf("document.body.textContent.includes(%q)", operation)) {
 			t.Errorf("the page does not say %q", operation)
