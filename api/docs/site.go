@@ -28,10 +28,11 @@ const Root = "/docs"
 //     that nothing could be told to anybody either.
 //   - Scripts are files of this server, and none is inline or evaluated.
 //     Redoc searches in a worker that it makes itself: worker-src.
-//   - Styles have to be 'unsafe-inline': Redoc's parts bring their own in
-//     elements that they make as they go, with no place for a nonce. A style
-//     can send nothing anywhere here, since no image, font or import of
-//     another host is permitted.
+//   - Styles have to be 'unsafe-inline': Redoc's parts make style elements as
+//     they go, and stop with an error where they may not; its place for a nonce
+//     cannot be reached from outside of the bundle. A style can send nothing
+//     anywhere here, since no image, font or import of another host is
+//     permitted.
 const Policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src data:; worker-src blob:; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; " +
 	"sandbox allow-scripts allow-popups allow-popups-to-escape-sandbox allow-downloads"
