@@ -1,6 +1,7 @@
 package program
 
 import (
+	"io"
 	"io/fs"
 	"net/http"
 	"os"
@@ -170,6 +171,35 @@ func knownCommands(t *testing.T) map[string][]string {
 		}
 	}
 	return known
+}
+
+// line is a command in a piece of shell, up to where its output goes.
+var line = regexp.MustCompile(`(?m)^\$? *portico ([^>|&#\n]*)`)
+
+func TestTheCommandsOfTheGuidesAreUnderstood(t *testing.T) {
+	t.Parallel()
+	guides, err := filepath.Glob(root + "docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for _, guide := range guides {
+		for _, piece := range fenced.FindAllString(read(t, guide), -1) {
+			for _, found := range line.FindAllStringSubmatch(piece, -1) {
+				parser, err := environment{}.parser(new(cli), io.Discard, io.Discard, func(int) {})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checked++
+				if _, err := parser.Parse(strings.Fields(strings.ReplaceAll(found[1], `"`, ""))); err != nil {
+					t.Errorf("%s says portico %s: %v", guide, found[1], err)
+				}
+			}
+		}
+	}
+	if checked < 8 {
+		t.Errorf("only %d commands were looked at", checked)
+	}
 }
 
 var (
