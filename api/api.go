@@ -88,11 +88,7 @@ func New(config Config) (*API, error) {
 	if _, ok := a.returns.resolve(config.DefaultReturnTo); !ok {
 		return nil, errors.New("the default return target is not at a configured origin")
 	}
-	routes := a.routes()
-	if config.Docs != nil {
-		routes = append(routes, a.docsRoutes()...)
-	}
-	a.echo = a.newEcho(routes, a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
+	a.echo = a.newEcho(a.publicRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
 	a.ops = a.newOpsEcho()
 	return a, nil
 }

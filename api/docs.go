@@ -28,12 +28,20 @@ func (a *API) docsRoutes() []route {
 	}
 }
 
+// publicRoutes is all that the API's listener has.
+func (a *API) publicRoutes() []route {
+	if a.config.Docs == nil {
+		return a.routes()
+	}
+	return append(a.routes(), a.docsRoutes()...)
+}
+
 func (a *API) getContract(c *call) error { return a.config.Docs.Contract(c.w, c.r) }
 
 func (a *API) getDocs(c *call) error { return a.config.Docs.Page(c.w, c.r) }
 
 func (a *API) getDocsFile(c *call) error {
-	err := a.config.Docs.File(c.w, c.r, c.Param("file"))
+	err := a.config.Docs.Send(c.w, c.r, c.Param("file"))
 	if errors.Is(err, docs.ErrNoFile) {
 		return refuse(openapi.ProblemCodeNotFound)
 	}

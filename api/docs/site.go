@@ -146,9 +146,9 @@ func whole(w http.ResponseWriter, r *http.Request, body []byte) error {
 	return err
 }
 
-// File answers with one of the page's files. It returns ErrNoFile for a name
+// Send answers with one of the page's files. It returns ErrNoFile for a name
 // that is none.
-func (s *Site) File(w http.ResponseWriter, r *http.Request, name string) error {
+func (s *Site) Send(w http.ResponseWriter, r *http.Request, name string) error {
 	f, ok := s.files[name]
 	if !ok {
 		return ErrNoFile
