@@ -121,10 +121,17 @@ func TestWhatTheGuidesNameExists(t *testing.T) {
 	}
 }
 
-// knownVariables reports what is a setting: of Portico, of its tests or of the
-// simulator.
-func knownVariables(*testing.T) func(name string) bool {
+// asked are the variables that docker-compose.yml takes from who starts it.
+var asked = regexp.MustCompile(`\$\{(PORTICO_[A-Z_]+)`)
+
+// knownVariables reports what is a setting: of Portico, of its tests, of the
+// simulator or of docker-compose.yml.
+func knownVariables(t *testing.T) func(name string) bool {
+	t.Helper()
 	known := []string{importDatabaseURL}
+	for _, found := range asked.FindAllStringSubmatch(read(t, root+"docker-compose.yml"), -1) {
+		known = append(known, found[1])
+	}
 	for field := range reflect.TypeFor[Config]().Fields() {
 		known = append(known, variable(flagName(field)))
 	}
