@@ -128,7 +128,8 @@ var asked = regexp.MustCompile(`\$\{(PORTICO_[A-Z_]+)`)
 // simulator or of docker-compose.yml.
 func knownVariables(t *testing.T) func(name string) bool {
 	t.Helper()
-	known := []string{importDatabaseURL}
+	// PORTICO_PORT is what a Kubernetes cluster sets beside a Service of our name.
+	known := []string{importDatabaseURL, "PORTICO_PORT"}
 	for _, found := range asked.FindAllStringSubmatch(read(t, root+"docker-compose.yml"), -1) {
 		known = append(known, found[1])
 	}
