@@ -183,6 +183,37 @@ lint-fix: ## format, and repair what the linters can repair by themselves
 	$(tool) golangci-lint fmt
 	$(tool) golangci-lint run --fix $(PKG)
 
+# Pinned in tools/npm. The linter tells nobody of its use, and the generator is
+# run where it does not take redocly.yaml for its own.
+npm_tools := tools/npm/node_modules
+npm_tool := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(npm_tools)/.bin
+
+$(npm_tools)/.package-lock.json: tools/npm/package-lock.json
+	@for tool in node npm; do command -v $$tool >/dev/null || { echo "make: $$tool is missing (Debian: apt-get install nodejs npm)" >&2; exit 1; }; done
+	cd tools/npm && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+.PHONY: contract-lint
+contract-lint: $(npm_tools)/.package-lock.json ## lint the contract, and hold the TypeScript types and the example app against it (needs node and npm)
+	$(npm_tool)/redocly lint openapi.yaml
+	cd tools/npm && node_modules/.bin/openapi-typescript ../../openapi.yaml --check -o ../../examples/types/portico.d.ts
+	$(npm_tool)/tsc -p examples/spa/jsconfig.json
+	@# What the contract does not know has to be found: a check that cannot fail is none.
+	@mkdir -p bin/unknown-field/spa bin/unknown-field/types
+	@cp examples/spa/*.js examples/spa/jsconfig.json bin/unknown-field/spa/ && cp examples/types/portico.d.ts bin/unknown-field/types/
+	@sed -i 's/receipt\.resend_after/receipt.resend_at/' bin/unknown-field/spa/app.js
+	@if $(npm_tool)/tsc -p bin/unknown-field/spa/jsconfig.json >bin/unknown-field/tsc.txt || ! grep -q resend_at bin/unknown-field/tsc.txt; then \
+		echo 'make contract-lint: a field that the contract does not know passed in the example app' >&2; exit 1; fi
+	@rm -rf bin/unknown-field
+
+.PHONY: types
+types: $(npm_tools)/.package-lock.json ## write the TypeScript types of the contract anew (needs node and npm)
+	cd tools/npm && node_modules/.bin/openapi-typescript ../../openapi.yaml -o ../../examples/types/portico.d.ts
+
+.PHONY: docs-bundle
+docs-bundle: ## fetch the documentation page's script anew, checked (needs npm)
+	sh api/docs/fetch.sh
+
 .PHONY: generate
 generate: ## write the generated code anew
 	$(GO) generate ./...

@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/portico-id/portico/api/docs"
 	"github.com/portico-id/portico/api/openapi"
 	"github.com/portico-id/portico/internal/account"
 	"github.com/portico-id/portico/internal/admintoken"
@@ -35,6 +36,8 @@ type Config struct {
 	NativeRedirects nativeapp.Redirects
 	// WithoutProviderLogout turns POST /backchannel-logout off.
 	WithoutProviderLogout bool
+	// Docs is the contract as a page; nil for none, also of its file.
+	Docs *docs.Site
 
 	// AdminTokens returns the tokens of administrators that are good now; nil
 	// for none.
@@ -85,7 +88,7 @@ func New(config Config) (*API, error) {
 	if _, ok := a.returns.resolve(config.DefaultReturnTo); !ok {
 		return nil, errors.New("the default return target is not at a configured origin")
 	}
-	a.echo = a.newEcho(a.routes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
+	a.echo = a.newEcho(a.publicRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
 	a.ops = a.newOpsEcho()
 	return a, nil
 }
@@ -100,6 +103,9 @@ func (a *API) newEcho(routes []route, around ...echo.MiddlewareFunc) *echo.Echo 
 	e.Use(chain(around...))
 	for _, route := range routes {
 		e.Add(route.method, echoPath(route.path), a.guarded(route))
+		if route.head {
+			e.Add(http.MethodHead, echoPath(route.path), a.guarded(route))
+		}
 	}
 	return e
 }

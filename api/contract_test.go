@@ -37,7 +37,7 @@ func TestContractAndCodeSayTheSame(t *testing.T) {
 // everyRoute is what both listeners have.
 func everyRoute() []route {
 	a := &API{}
-	return slices.Concat(a.routes(), a.adminRoutes())
+	return slices.Concat(a.routes(), a.docsRoutes(), a.adminRoutes())
 }
 
 // differences says, in sentences, where the contract and the code part.
@@ -384,6 +384,10 @@ func TestBBA14_ASVS_6_3_4_RoutesAreOnlyThese(t *testing.T) {
 	}
 	if routes := named((&API{}).routes()); !slices.Equal(routes, want) {
 		t.Errorf("routes are %q", routes)
+	}
+	want = []string{"GET /openapi.yaml", "GET /docs", "GET /docs/{file}"}
+	if routes := named((&API{}).docsRoutes()); !slices.Equal(routes, want) {
+		t.Errorf("routes of the contract itself are %q", routes)
 	}
 	want = []string{
 		"GET /admin/users", "POST /admin/users", "GET /admin/users/{user_id}", "PATCH /admin/users/{user_id}", "DELETE /admin/users/{user_id}",

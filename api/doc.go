@@ -21,6 +21,11 @@
 //	GET    /logout/callback             anyone           back from the provider's logout page
 //	POST   /backchannel-logout          a signed token   the provider ends sessions
 //
+// Where the configuration has them, beside HEAD of each:
+//
+//	GET    /openapi.yaml                anyone           the contract
+//	GET    /docs[/{file}]               anyone           the same as a page
+//
 // On the operations listener, each behind an administrator's token with a scope:
 //
 //	GET,POST         /admin/users                             users:read, users:write

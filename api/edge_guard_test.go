@@ -152,7 +152,8 @@ func TestASVS_8_2_1_BBA14_RoutesAreRegisteredThroughTheirGuardAlone(t *testing.T
 	t.Parallel()
 	want := []string{
 		"a.newEcho(a.adminRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.onlyAdministered, wholePath)",
-		"a.newEcho(a.routes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)",
+		"a.newEcho(a.publicRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)",
+		"e.Add(http.MethodHead, echoPath(route.path), a.guarded(route))",
 		"e.Add(route.method, echoPath(route.path), a.guarded(route))",
 		"e.Use(chain(around...))",
 		"echo.New",

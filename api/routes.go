@@ -22,6 +22,9 @@ type route struct {
 	// knows says that the handler asks nobody: who is calling is all that it
 	// needs, so that no clock has to run for it.
 	knows bool
+	// head says that HEAD is answered as well: as GET, without the body (RFC
+	// 9110 §9.3.2), which the contract does not say twice.
+	head bool
 	// answers are the statuses of success, and problems the codes that are
 	// this route's own; those of its guard and body come with them.
 	answers  []int
@@ -30,7 +33,7 @@ type route struct {
 }
 
 // routes is every operation that apps have; those of administrators are in
-// adminRoutes.
+// adminRoutes, and the contract itself is in docsRoutes.
 func (a *API) routes() []route {
 	return slices.Concat(a.signupRoutes(), a.loginRoutes(), a.accountRoutes(), a.ownAccountRoutes(), a.logoutRoutes())
 }

@@ -40,10 +40,11 @@ var owned = []struct {
 // listed may import none.
 var allowed = map[string][]string{
 	"api": {
-		"api/openapi", "internal/account", "internal/admintoken", "internal/audit", "internal/challenge", "internal/directory",
+		"api/docs", "api/openapi", "internal/account", "internal/admintoken", "internal/audit", "internal/challenge", "internal/directory",
 		"internal/invitation", "internal/login",
 		"internal/nativeapp", "internal/ratelimit", "internal/session", "internal/signup", "internal/webhook",
 	},
+	"api/docs":                          {},
 	"api/openapi":                       {},
 	"internal/directory":                {},
 	"internal/failpoint":                {},

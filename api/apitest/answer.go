@@ -14,7 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// The two media types of the contract, as they are sent.
+// The two media types of what programs read, as they are sent.
 const (
 	jsonType    = "application/json; charset=utf-8"
 	problemType = "application/problem+json"
@@ -43,6 +43,12 @@ func (c *complaints) declared(r *http.Request, operation *openapi3.Operation, re
 	content := declared.Value.Content[media]
 	if content == nil {
 		c.add("the contract does not have the media type %q for this status", media)
+		return
+	}
+	if media != problemType && !strings.HasPrefix(jsonType, media) { // a document for people
+		if len(body) == 0 {
+			c.add("the document is empty")
+		}
 		return
 	}
 	value, ok := c.object(body)
@@ -118,13 +124,15 @@ func (c *complaints) refusal(r *http.Request, response *http.Response, body []by
 }
 
 // allow checks that Allow names the operations there are, and nothing else
-// but OPTIONS (RFC 9110 §10.2.1).
+// but OPTIONS and, beside GET, HEAD (RFC 9110 §10.2.1).
 func (c *complaints) allow(item *openapi3.PathItem, response *http.Response) {
 	var allowed []string
 	for method := range strings.SplitSeq(response.Header.Get("Allow"), ",") {
-		if method = strings.TrimSpace(method); method != http.MethodOptions {
-			allowed = append(allowed, method)
+		method = strings.TrimSpace(method)
+		if method == http.MethodOptions || method == http.MethodHead && item.Head == nil && item.Get != nil {
+			continue
 		}
+		allowed = append(allowed, method)
 	}
 	var declared []string
 	for method := range item.Operations() {

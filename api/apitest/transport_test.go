@@ -122,6 +122,7 @@ func TestAnswersThatTheContractAllows(t *testing.T) {
 		{"a success", "POST", "/signup", accepted()},
 		{"a problem", "GET", "/me", notSignedIn()},
 		{"a redirect with a cookie", "GET", "/callback", an{303, with("Location", "https://app.example/", "Set-Cookie", cookie), ""}},
+		{"a page", "GET", "/docs", an{200, with("Content-Type", "text/html; charset=utf-8"), "<!doctype html>"}},
 		{"a path that is not there", "GET", "/nothing", an{404, with("Content-Type", problemJSON), problem(404, "not_found", "There is nothing here", "/nothing")}},
 		{"a method that is not taken", "PUT", "/me", an{
 			405, with("Content-Type", problemJSON, "Allow", "OPTIONS, DELETE, GET, PATCH"),
@@ -158,6 +159,7 @@ func TestAnswersThatTheContractDoesNotAllow(t *testing.T) {
 		{"a word that is not listed", "POST", "/signup", accepted().saying(strings.Replace(receipt, "received", "lost", 1)), "does not fit its schema"},
 		{"a time that is none", "POST", "/signup", accepted().saying(strings.Replace(receipt, "2026-01-02T", "yesterday ", 1)), "no time of RFC 3339"},
 		{"a time elsewhere", "POST", "/signup", accepted().saying(strings.Replace(receipt, "05Z", "05+01:00", 1)), "no time of RFC 3339"},
+		{"a page without anything in it", "GET", "/docs", an{200, with("Content-Type", "text/html; charset=utf-8"), ""}, "the document is empty"},
 		{"two objects", "POST", "/signup", accepted().saying(receipt + receipt), "not one JSON object"},
 		{"no body", "POST", "/signup", accepted().saying(""), "not one JSON object"},
 		{"a body with a redirect", "GET", "/login", an{303, with("Location", "/x", "Content-Type", "text/html"), "<a>"}, "there is a body"},

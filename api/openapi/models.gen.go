@@ -1375,6 +1375,12 @@ type NotAuthenticated = Problem
 // at a flow's return target.
 type NotRecentlyAuthenticated = Problem
 
+// NotServed An RFC 9457 problem document. `not_found` (404) and
+// `method_not_allowed` (405, with `Allow`) answer requests that fit no
+// route; `access_denied` and `login_required` appear only as `?error=`
+// at a flow's return target.
+type NotServed = Problem
+
 // PreconditionFailed An RFC 9457 problem document. `not_found` (404) and
 // `method_not_allowed` (405, with `Allow`) answer requests that fit no
 // route; `access_denied` and `login_required` appear only as `?error=`
@@ -1573,6 +1579,12 @@ type FinishLoginParams struct {
 
 	// ErrorDescription Logged by nobody and shown to nobody.
 	ErrorDescription string `form:"error_description,omitempty" json:"error_description,omitempty"`
+}
+
+// GetDocsFileParams defines parameters for GetDocsFile.
+type GetDocsFileParams struct {
+	// IfNoneMatch The `ETag` of the file that the caller has (RFC 9110 §13.1.2).
+	IfNoneMatch string `json:"If-None-Match,omitempty"`
 }
 
 // StartLoginParams defines parameters for StartLogin.

@@ -153,15 +153,22 @@ func evaluate[T any](d *demo, tab context.Context, expression string) T {
 	return value
 }
 
-// screenshot keeps a picture where PORTICO_TEST_SCREENSHOTS says.
+// screenshot keeps a picture of the whole page where PORTICO_TEST_SCREENSHOTS
+// says.
 func (d *demo) screenshot(tab context.Context, name string) {
+	d.t.Helper()
+	d.picture(tab, name, chromedp.FullScreenshot(100))
+}
+
+// picture keeps one that is taken in another way.
+func (d *demo) picture(tab context.Context, name string, take chromedp.Action[[]byte]) {
 	d.t.Helper()
 	folder := os.Getenv("PORTICO_TEST_SCREENSHOTS")
 	if folder == "" {
 		return
 	}
 	d.do(tab, "what moves comes to rest", holds("document.getAnimations().every(a => a.playState == 'finished')"))
-	picture, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
+	picture, err := chromedp.Run(tab, take)
 	if err != nil {
 		d.t.Fatal(err)
 	}

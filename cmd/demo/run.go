@@ -189,6 +189,7 @@ func (cmd runCmd) settings(s secrets, folder string, smtp net.Addr) []string {
 		// Everybody is one client here, and tries things out.
 		"PORTICO_RATE_LIMITS=client=600/1m,address=60/1m",
 		"PORTICO_NATIVE_REDIRECT_URIS=http://127.0.0.1/signed-in,com.example.app:/signed-in",
+		"PORTICO_DOCS=true",
 		"PORTICO_ALLOW_INSECURE_LOCALHOST=true",
 		"PORTICO_SHUTDOWN_DELAY=0s", // nobody stands before it
 	}
@@ -219,6 +220,7 @@ Portico runs.
   operations      OPS/readyz
   the simulator   SIM  (its mailbox: SIM/mailbox)
   an example app  EXAMPLE
+  its contract    APP/docs
   the log         LOG
 
 From an address to a signed-in user, in another terminal:

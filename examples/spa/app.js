@@ -1,7 +1,8 @@
+// @ts-check
 import { mailbox, portico, Problem } from './portico.js'
 import { fieldSentences, sentence } from './problems.js'
 
-const main = document.querySelector('main')
+const main = /** @type {any} */ (document.querySelector('main'))
 const who = document.getElementById('who')
 const notices = document.getElementById('notices')
 
@@ -28,7 +29,7 @@ let signedInAs = null
 function show(name, values = {}) {
   view.abort()
   view = new AbortController()
-  const content = document.getElementById(name).content.cloneNode(true)
+  const content = /** @type {HTMLTemplateElement} */ (document.getElementById(name)).content.cloneNode(true)
   fill(content, values)
   main.replaceChildren(content)
   main.setAttribute('aria-busy', 'false')
@@ -63,7 +64,11 @@ function tell(text, bad = false) {
   if (!bad) setTimeout(() => notice.remove(), 8000)
 }
 
-/** Says of a form's fields what is wrong with each. */
+/**
+ * Says of a form's fields what is wrong with each.
+ * @param {any} form
+ * @param {Problem} problem
+ */
 function complain(form, problem) {
   let first
   for (const { pointer, code } of problem.errors) {
@@ -137,6 +142,7 @@ function signedOut() {
   if (waiting) return follow(waiting)
   show('signed-out')
   onSubmit('signup', async ({ email, display_name }) => {
+    /** @type {import('./portico.js').Schemas['SignupRequest']} */
     const body = { email: email.value.trim(), locale: navigator.language }
     if (display_name.value.trim()) body.display_name = display_name.value.trim()
     const receipt = await portico.signUp(body)
@@ -172,7 +178,7 @@ async function follow(waiting) {
   let stands = 'received'
   const allow = () => {
     if (signal.aborted) return
-    const left = Math.ceil((new Date(waiting.resendAfter) - Date.now()) / 1000)
+    const left = Math.ceil((Number(new Date(waiting.resendAfter)) - Date.now()) / 1000)
     resend.disabled = stands !== 'invited' || left > 0
     hint.textContent = stands === 'invited' && left > 0 ? 'Nothing there? You can have it sent again in a minute.' : ''
     if (left > 0) setTimeout(allow, left * 1000 + 200)
@@ -223,8 +229,10 @@ const pause = (ms, signal) => new Promise((resolve) => {
   signal.addEventListener('abort', () => { clearTimeout(timer); resolve() }, { once: true })
 })
 
+/** @satisfies {Record<import('./portico.js').Schemas['Me']['sync'], string>} */
 const syncs = { synced: 'up to date', pending: 'on its way', failed: 'not taken over' }
 
+/** @param {import('./portico.js').Schemas['Me']} me */
 function signedIn(me) {
   signedInAs = me.id
   pending.clear()
@@ -262,7 +270,7 @@ function signedIn(me) {
   onAction('logout', logOut)
   onAction('export', download)
   onAction('delete', async () => {
-    const dialog = document.getElementById('confirm-delete')
+    const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('confirm-delete'))
     dialog.returnValue = 'no'
     dialog.showModal()
     await new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }))
@@ -279,7 +287,7 @@ async function listSessions() {
   const list = main.querySelector('[data-list=sessions]')
   const sessions = await portico.sessions()
   list.replaceChildren(...sessions.map((session) => {
-    const row = document.getElementById('session').content.cloneNode(true)
+    const row = /** @type {any} */ (document.getElementById('session')).content.cloneNode(true)
     fill(row, { ...session, device: deviceOf(session), current: 'this one' })
     const item = row.firstElementChild
     item.querySelector('.badge').hidden = !session.current
@@ -293,7 +301,10 @@ async function listSessions() {
   }))
 }
 
-/** A user agent as a person says it. */
+/**
+ * A user agent as a person says it.
+ * @param {import('./portico.js').Schemas['Session']} session
+ */
 function deviceOf({ device, client }) {
   const browser = /(Edg|OPR|Firefox|Chrome|Safari)\//.exec(device)?.[1]
   const system = /(Windows|Android|iPhone|iPad|Mac OS|Linux)/.exec(device)?.[1]

@@ -1,5 +1,8 @@
 // What a person is told for each `code` that Portico answers with. The codes
 // are the contract's; a test of the repository holds this list against it.
+// @ts-check
+
+/** @satisfies {Partial<Record<import('../types/portico.d.ts').components['schemas']['ProblemCode'], string>>} */
 export const sentences = {
   invalid_query: 'The app asked in a way that Portico does not take. Please reload the page.',
   malformed_body: 'The app sent something that Portico cannot read. Please reload the page.',

@@ -33,6 +33,7 @@ type Config struct {
 	DefaultReturnTo    string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`
 	NativeRedirectURIs []string `name:"native-redirect-uris" help:"Where logins of native apps through the system's browser may end, comma-separated: https addresses that an app has claimed, com.example.app:/path, or loopback addresses, whose port is free." placeholder:"URI" group:"http"`
 	TrustedProxies     []string `help:"Networks (CIDR) whose X-Forwarded-For and X-Request-Id count, comma-separated. None by default." placeholder:"CIDR" group:"http"`
+	Docs               bool     `help:"Serve the contract, as a page at /docs and as it is at /openapi.yaml, to anybody." group:"http"`
 
 	ShutdownDelay time.Duration `help:"How long requests are still taken after /readyz has gone off: longer than whoever hands them out takes to notice, two of its looks say." default:"5s" group:"http"`
 

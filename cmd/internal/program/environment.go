@@ -16,13 +16,6 @@ const (
 	fileSuffix = "_FILE"
 )
 
-// notYet are variables of later versions, which may only say what is true now.
-//
-//nolint:gochecknoglobals // a table
-var notYet = map[string]string{
-	"PORTICO_DOCS": "false",
-}
-
 // environment is the PORTICO_ part of the process's environment.
 type environment map[string]string
 
@@ -44,12 +37,6 @@ func newEnvironment(pairs []string) (environment, error) {
 	}
 	known[importDatabaseURL] = true // of one command, and so no setting of serve's
 	for _, name := range slices.Sorted(maps.Keys(env)) {
-		if only, ok := notYet[name]; ok {
-			if env[name] != only {
-				return nil, fmt.Errorf("%s can only be %s in this version", name, only)
-			}
-			continue
-		}
 		if _, ok := known[name]; ok {
 			continue
 		}

@@ -155,6 +155,9 @@ func newAPI(config Config, p plan, stored *store.Store, limiter *ratelimit.Limit
 		served.Limits = limiter
 	}
 	administer(&served, p, stored)
+	if err := document(&served, config); err != nil {
+		return nil, err
+	}
 	return api.New(served)
 }
 
