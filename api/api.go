@@ -47,8 +47,10 @@ type Config struct {
 	Signups  *signup.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service
-	Limits   Limits  // nil for none
-	Audit    Auditor // nil for none
+	Limits   Limits       // nil for none
+	Audit    Auditor      // nil for none
+	Watch    Watch        // nil for nobody
+	Metrics  http.Handler // of the operations listener; nil for none
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -85,7 +87,7 @@ func New(config Config) (*API, error) {
 	if _, ok := a.returns.resolve(config.DefaultReturnTo); !ok {
 		return nil, errors.New("the default return target is not at a configured origin")
 	}
-	a.echo = a.newEcho(a.routes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
+	a.echo = a.newEcho(a.routes(), a.identify, a.harden(), a.log(a.watch(publicListener, a.routes())), a.recoverPanics, a.cors(), wholePath)
 	a.ops = a.newOpsEcho()
 	return a, nil
 }
