@@ -126,6 +126,9 @@ func countImports(db *gorm.DB, into map[string]int) error {
 		N      int
 	}
 	err := db.Raw(`SELECT status, count(*) AS n FROM imports GROUP BY status`).Scan(&rows).Error
+	for _, status := range []string{"staging", "validated", "committing", "committed", "discarded"} {
+		into[status] = 0
+	}
 	for _, row := range rows {
 		into[row.Status] = row.N
 	}
