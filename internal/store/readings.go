@@ -31,9 +31,9 @@ type Backlog struct {
 	Imports        map[string]int
 }
 
-// unsettled are the statuses that do not last. The others have nearly all the
+// transient are the statuses that do not last. The others have nearly all the
 // users, and counting them would cost accordingly.
-func unsettled() []directory.Status {
+func transient() []directory.Status {
 	return []directory.Status{
 		directory.Received, directory.Provisioning, directory.Failed, directory.Conflict, directory.Deleting,
 	}
@@ -109,7 +109,7 @@ func oldestUser(db *gorm.DB, oldest *time.Time) error {
 }
 
 func countUsers(db *gorm.DB, into map[directory.Status]int) error {
-	for _, status := range unsettled() {
+	for _, status := range transient() {
 		var n int
 		err := db.Raw(`SELECT count(*) FROM (SELECT 1 FROM users WHERE status = ? LIMIT ?) AS counted`, string(status), mostCounted).Scan(&n).Error
 		if err != nil {

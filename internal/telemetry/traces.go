@@ -121,5 +121,5 @@ func (c *complaints) Handle(err error) {
 	if now-last < int64(complainEvery) || !c.last.CompareAndSwap(last, now) {
 		return
 	}
-	c.log.Warn("traces cannot be sent", slog.Any("error", err))
+	c.log.WarnContext(context.Background(), "traces cannot be sent", slog.Any("error", err))
 }
