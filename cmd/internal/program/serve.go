@@ -91,7 +91,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	if err := prepare(ctx, config, db, log); err != nil {
 		return err
 	}
-	all, err := wire(config, p, db, watch(traces), log) //nolint:contextcheck // each request and job brings a context of its own
+	all, err := wire(config, p, db, newWitness(traces), log) //nolint:contextcheck // each request and job brings a context of its own
 	if err != nil {
 		return err
 	}

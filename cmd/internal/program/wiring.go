@@ -76,7 +76,7 @@ type parts struct {
 
 // wire builds everything from the configuration and an open database. It
 // makes no request and starts nothing.
-func wire(config Config, p plan, db *store.DB, watch *watching, log *slog.Logger) (*parts, error) {
+func wire(config Config, p plan, db *store.DB, watch *witness, log *slog.Logger) (*parts, error) {
 	q, err := queue.New(queue.Config{
 		DB: db.SQL(), Pool: db.Pool(), Workers: workers, CompareEvery: config.compareEvery(), Watch: watch, Log: log,
 	})
@@ -139,7 +139,7 @@ func (p *parts) close() {
 }
 
 // newLimiter returns what decides how often somebody may ask, or nil.
-func newLimiter(p plan, stored *store.Store, watch *watching) *ratelimit.Limiter {
+func newLimiter(p plan, stored *store.Store, watch *witness) *ratelimit.Limiter {
 	if p.limits.Off() {
 		return nil
 	}
@@ -181,7 +181,7 @@ func newSignups(config Config, p plan, stored *store.Store, limiter *ratelimit.L
 }
 
 func newAccounts(
-	config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter, watch *watching, log *slog.Logger,
+	config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter, watch *witness, log *slog.Logger,
 ) *account.Service {
 	accounts := &account.Service{
 		Store:  stored,
@@ -200,7 +200,7 @@ func newAccounts(
 }
 
 func newProvision(
-	config Config, p plan, stored *store.Store, q *queue.Queue, beyond provider, way *gate.Gate, watch *watching, log *slog.Logger,
+	config Config, p plan, stored *store.Store, q *queue.Queue, beyond provider, way *gate.Gate, watch *witness, log *slog.Logger,
 ) *provision.Service {
 	carry := &provision.Service{
 		Store:      stored,
@@ -233,7 +233,7 @@ func newGate(config Config, stored *store.Store, log *slog.Logger) *gate.Gate {
 	}
 }
 
-func newRelyingParty(config Config, p plan, flows login.FlowStore, watch *watching, log *slog.Logger) (*login.RelyingParty, error) {
+func newRelyingParty(config Config, p plan, flows login.FlowStore, watch *witness, log *slog.Logger) (*login.RelyingParty, error) {
 	return login.New(login.Config{
 		Wrap:                  watch.transport,
 		Issuer:                config.OIDCIssuer,

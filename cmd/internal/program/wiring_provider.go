@@ -37,7 +37,7 @@ func beyondCalls() []string {
 // watchedProvider sees the calls.
 type watchedProvider struct {
 	next  provider
-	watch *watching
+	watch *witness
 }
 
 // seen makes a call, and tells how it ended.

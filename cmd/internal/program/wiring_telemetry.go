@@ -41,19 +41,19 @@ func newOpenTelemetry(pairs []string) openTelemetry {
 
 func (o openTelemetry) get(name string) string { return o[name] }
 
-// watching is what sees Portico at work: each package's own idea of it, in
+// witness is what sees Portico at work: each package's own idea of it, in
 // terms of telemetry's.
-type watching struct {
+type witness struct {
 	*telemetry.Metrics
 
 	traces *telemetry.Traces
 	read   *readings
 }
 
-// watch returns it. Nothing is read before the parts are there.
-func watch(traces *telemetry.Traces) *watching {
+// newWitness returns it. Nothing is read before the parts are there.
+func newWitness(traces *telemetry.Traces) *witness {
 	read := &readings{now: time.Now}
-	return &watching{traces: traces, read: read, Metrics: telemetry.New(telemetry.Config{
+	return &witness{traces: traces, read: read, Metrics: telemetry.New(telemetry.Config{
 		Version:     version(),
 		Codes:       api.Codes(),
 		Endings:     []string{audit.LoggedOut, audit.Revoked, audit.Replaced, audit.TooMany, audit.ProviderLogout},
@@ -88,15 +88,15 @@ func statements(traces *telemetry.Traces) store.Statements {
 }
 
 // Route is api.Watch.
-func (w *watching) Route(listener, method, path string) api.RouteWatch {
+func (w *witness) Route(listener, method, path string) api.RouteWatch {
 	return w.Metrics.Route(w.traces, listener, method, path)
 }
 
 // Carry is a part of queue.Watch.
-func (w *watching) Carry(ctx context.Context) string { return w.traces.Carry(ctx) }
+func (w *witness) Carry(ctx context.Context) string { return w.traces.Carry(ctx) }
 
 // Work is the rest of it.
-func (w *watching) Work(ctx context.Context, job queue.Job) (context.Context, func(string, time.Duration)) {
+func (w *witness) Work(ctx context.Context, job queue.Job) (context.Context, func(string, time.Duration)) {
 	ctx, end := w.traces.Job(ctx, job.Kind, job.ID, job.Attempt, job.Carried)
 	return w.WithJob(ctx, job.Kind), func(outcome string, took time.Duration) {
 		w.Worked(job.Kind, outcome, took)
@@ -105,7 +105,7 @@ func (w *watching) Work(ctx context.Context, job queue.Job) (context.Context, fu
 }
 
 // event counts what is committed.
-func (w *watching) event(e audit.Event) {
+func (w *witness) event(e audit.Event) {
 	w.Audited(string(e.Outcome))
 	switch e.Action {
 	case audit.LoginSucceeded:
@@ -130,7 +130,7 @@ func (w *watching) event(e audit.Event) {
 type countedAudit struct {
 	api.Auditor
 
-	watch *watching
+	watch *witness
 }
 
 // Record counts the event and has it written.
@@ -148,7 +148,7 @@ func (c countedAudit) Record(ctx context.Context, event audit.Event) {
 type countedSender struct {
 	webhook.Sender
 
-	watch *watching
+	watch *witness
 }
 
 // Send makes the request.
@@ -163,7 +163,7 @@ func (c countedSender) Send(ctx context.Context, r webhook.Request) webhook.Answ
 // watchedTransport sees requests to the OpenID provider.
 type watchedTransport struct {
 	next  http.RoundTripper
-	watch *watching
+	watch *witness
 }
 
 // RoundTrip makes the request. Its URL can hold a code: only who is asked is
@@ -185,7 +185,7 @@ func (t watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // transport sees the requests of next.
-func (w *watching) transport(next http.RoundTripper) http.RoundTripper {
+func (w *witness) transport(next http.RoundTripper) http.RoundTripper {
 	return watchedTransport{next, w}
 }
 
@@ -200,7 +200,7 @@ func (t watchedTransport) CloseIdleConnections() {
 type watchedMailer struct {
 	account.Mailer
 
-	watch *watching
+	watch *witness
 }
 
 // The kinds of letters.
