@@ -50,8 +50,10 @@ type Config struct {
 	Signups  *signup.Service
 	Login    *login.RelyingParty
 	Sessions *session.Service
-	Limits   Limits  // nil for none
-	Audit    Auditor // nil for none
+	Limits   Limits       // nil for none
+	Audit    Auditor      // nil for none
+	Watch    Watch        // nil for nobody
+	Metrics  http.Handler // of the operations listener; nil for none
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -88,7 +90,7 @@ func New(config Config) (*API, error) {
 	if _, ok := a.returns.resolve(config.DefaultReturnTo); !ok {
 		return nil, errors.New("the default return target is not at a configured origin")
 	}
-	a.echo = a.newEcho(a.publicRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)
+	a.echo = a.newEcho(a.publicRoutes(), a.identify, a.harden(), a.log(a.watch(publicListener, a.publicRoutes())), a.recoverPanics, a.cors(), wholePath)
 	a.ops = a.newOpsEcho()
 	return a, nil
 }

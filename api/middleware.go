@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -101,37 +102,57 @@ func readsNoMore(r *http.Request) bool {
 	return len(r.TransferEncoding) > 0 || r.ContentLength > maxBody
 }
 
-// log writes one line a request. Paths and queries carry receipts and codes,
-// so the line has the route's pattern instead.
-func (a *API) log(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		start := a.config.Now()
-		if err := next(c); err != nil {
-			c.Error(err) // answers, so that the status below is the one sent
+// log writes one line a request, and tells who watches. Paths and queries carry
+// receipts and codes, so the line has the route's pattern instead.
+func (a *API) log(by watchers) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := a.config.Now()
+			watch := by.of(c.Request().Method, c.Path())
+			ctx := c.Request().Context()
+			if watch != nil {
+				if within := watch.Begin(c.Request()); within != ctx {
+					ctx = within
+					c.SetRequest(c.Request().WithContext(ctx))
+				}
+			}
+			if err := next(c); err != nil {
+				c.Error(err) // answers, so that the status below is the one sent
+			}
+			took := a.config.Now().Sub(start)
+			a.logRequest(ctx, c, took)
+			if watch != nil {
+				n := note(c)
+				watch.End(ctx, c.Response().Status, string(n.code), n.requestID, took)
+			}
+			return nil
 		}
-		n := note(c)
-		attrs := append(
-			make([]slog.Attr, 0, 10), // as many as there can be, so that none is moved
-			slog.String("request_id", n.requestID),
-			slog.String("method", c.Request().Method),
-			slog.String("route", c.Path()),
-			slog.Int("status", c.Response().Status),
-			slog.Int64("bytes", c.Response().Size),
-			slog.Float64("duration_ms", float64(a.config.Now().Sub(start).Microseconds())/1000),
-			slog.String("client_ip", c.RealIP()),
-		)
-		if n.code != "" {
-			attrs = append(attrs, slog.String("code", string(n.code)))
-		}
-		if n.userID != "" {
-			attrs = append(attrs, slog.String("user_id", n.userID))
-		}
-		if n.admin != "" {
-			attrs = append(attrs, slog.String("admin", n.admin))
-		}
-		a.config.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
-		return nil
 	}
+}
+
+// logRequest writes the line.
+func (a *API) logRequest(ctx context.Context, c echo.Context, took time.Duration) {
+	n := note(c)
+	attrs := append(
+		make([]slog.Attr, 0, 10), // as many as there can be, so that none is moved
+		slog.String("request_id", n.requestID),
+		slog.String("method", c.Request().Method),
+		slog.String("route", c.Path()),
+		slog.Int("status", c.Response().Status),
+		slog.Int64("bytes", c.Response().Size),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		slog.String("client_ip", c.RealIP()),
+	)
+	if n.code != "" {
+		attrs = append(attrs, slog.String("code", string(n.code)))
+	}
+	if n.userID != "" {
+		attrs = append(attrs, slog.String("user_id", n.userID))
+	}
+	if n.admin != "" {
+		attrs = append(attrs, slog.String("admin", n.admin))
+	}
+	a.config.Log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
 }
 
 // recoverPanics turns a panic into a 500. It lets the server's own

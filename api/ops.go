@@ -16,13 +16,24 @@ const readyLimit = 2 * time.Second
 
 // Ops returns the handler of the operations listener. /livez says that the
 // process runs; /readyz that it should get requests, which is never because of
-// the provider: sessions work without it. Beside the probes it has the routes
-// for administrators.
+// the provider: sessions work without it. /metrics is for Prometheus, and asks
+// for no token: the listener is private. Beside these it has the routes for
+// administrators.
 func (a *API) Ops(ready func(ctx context.Context) error) http.Handler {
 	probes := newProbes(ready)
+	if a.config.Metrics != nil {
+		probes.Handle("GET /metrics", a.config.Metrics)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/livez", "/readyz":
+			probes.ServeHTTP(w, r)
+		case "/metrics":
+			if a.config.Metrics == nil {
+				a.ops.ServeHTTP(w, r)
+				return
+			}
+			w.Header().Set("Cache-Control", "no-store")
 			probes.ServeHTTP(w, r)
 		default:
 			a.ops.ServeHTTP(w, r)
@@ -30,7 +41,7 @@ func (a *API) Ops(ready func(ctx context.Context) error) http.Handler {
 	})
 }
 
-func newProbes(ready func(ctx context.Context) error) http.Handler {
+func newProbes(ready func(ctx context.Context) error) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		probe(w, http.StatusOK, `{"status":"live"}`)
@@ -57,7 +68,7 @@ func probe(w http.ResponseWriter, status int, body string) {
 // newOpsEcho registers the routes for administrators. No page may read what
 // they answer: there is no CORS, and a preflight finds nothing.
 func (a *API) newOpsEcho() *echo.Echo {
-	return a.newEcho(a.adminRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.onlyAdministered, wholePath)
+	return a.newEcho(a.adminRoutes(), a.identify, a.harden(), a.log(a.watch(opsListener, a.adminRoutes())), a.recoverPanics, a.onlyAdministered, wholePath)
 }
 
 // onlyAdministered answers as for a path that is not there while nobody can

@@ -95,6 +95,8 @@ type Config struct {
 	Now       func() time.Time  // default: time.Now
 	Logger    *slog.Logger      // default: none
 	Transport http.RoundTripper // default: one of our own
+	// Wrap is put around the transport; nil for nothing.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // RelyingParty begins and finishes flows with one provider. It is safe for
@@ -136,6 +138,9 @@ func New(cfg Config) (*RelyingParty, error) {
 	}
 	if cfg.Transport == nil {
 		cfg.Transport = newTransport(cfg.HTTPTimeout)
+	}
+	if cfg.Wrap != nil {
+		cfg.Transport = cfg.Wrap(cfg.Transport)
 	}
 	return &RelyingParty{
 		cfg:   cfg,

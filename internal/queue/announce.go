@@ -18,10 +18,11 @@ const announceLimit = 5 * time.Second
 
 // SignupInsert is the statement of EnqueueSignup on Postgres, for a caller that
 // sends it in one with its own: its first parameter is the sign-up's id, as
-// text. Call Announce after its commit.
-func (*Queue) SignupInsert() string {
+// text, and the given placeholder is for SignupMetadata. Call Announce after its
+// commit.
+func (*Queue) SignupInsert(metadata string) string {
 	return `INSERT INTO river_job (args, kind, max_attempts, metadata, priority, queue, scheduled_at, state, tags)
-		VALUES (jsonb_build_object('signup_id', $1::text), 'signup', ` + strconv.Itoa(maxAttempts) + `, '{}', 1, '` +
+		VALUES (jsonb_build_object('signup_id', $1::text), 'signup', ` + strconv.Itoa(maxAttempts) + `, CAST(` + metadata + `::text AS jsonb), 1, '` +
 		signupQueue + `', now(), 'available', '{}')`
 }
 

@@ -51,13 +51,18 @@ type poison struct{ log *slog.Logger }
 
 // HandleError parks a job after too many faults.
 func (p poison) HandleError(ctx context.Context, job *rivertype.JobRow, err error) *river.ErrorHandlerResult {
-	if _, ok := errors.AsType[*ParkError](err); ok {
-		return p.park(ctx, job, err)
-	}
-	if outage(err) || faults(job)+1 < mostFaults {
+	if !isPoison(job, err) {
 		return nil
 	}
 	return p.park(ctx, job, err)
+}
+
+// isPoison reports whether a job that fails with err is to be parked.
+func isPoison(job *rivertype.JobRow, err error) bool {
+	if _, ok := errors.AsType[*ParkError](err); ok {
+		return true
+	}
+	return !outage(err) && faults(job)+1 >= mostFaults
 }
 
 // HandlePanic is not called for jobs, whose panics are errors by then.

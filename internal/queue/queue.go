@@ -87,12 +87,14 @@ type Config struct {
 	// CompareEvery is the time between two comparisons of the directories; 0
 	// for none.
 	CompareEvery time.Duration
+	Watch        Watch // nil for nobody
 	Log          *slog.Logger
 }
 
 // Queue inserts jobs and, once started, works them.
 type Queue struct {
 	config   Config
+	told     *slog.Logger // the jobs' own, where config's drops River's news
 	id       string
 	inserter *river.Client[*sql.Tx]
 
@@ -112,8 +114,9 @@ type worker interface {
 
 // New returns a queue that can insert. Start lets it work.
 func New(config Config) (*Queue, error) {
+	told := config.Log
 	config.Log = slog.New(warnings{config.Log.Handler()})
-	q := &Queue{config: config, id: "portico-" + rand.Text()}
+	q := &Queue{config: config, told: told, id: "portico-" + rand.Text()}
 	settings := &river.Config{Logger: config.Log, MaxAttempts: maxAttempts}
 	var err error
 	if config.Pool == nil {
@@ -144,7 +147,7 @@ func (q *Queue) EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) err
 }
 
 func (q *Queue) enqueue(ctx context.Context, tx *sql.Tx, args river.JobArgs) error {
-	if _, err := q.inserter.InsertTx(ctx, tx, args, nil); err != nil {
+	if _, err := q.inserter.InsertTx(ctx, tx, args, &river.InsertOpts{Metadata: q.metadata(ctx)}); err != nil {
 		return fmt.Errorf("enqueue %s: %w", args.Kind(), err)
 	}
 	return nil
@@ -195,7 +198,7 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 		owner = ""
 	}
 	q.forgotten = startForgotten(ctx, q.config.DB, owner, q.config.Log)
-	settings.Middleware = []rivertype.Middleware{river.WorkerMiddlewareFunc(q.forgotten.Work), river.WorkerMiddlewareFunc(calm)}
+	settings.Middleware = []rivertype.Middleware{river.WorkerMiddlewareFunc(q.watched), river.WorkerMiddlewareFunc(q.forgotten.Work), river.WorkerMiddlewareFunc(calm)}
 	err := q.startWorker(ctx, settings)
 	if err != nil {
 		q.worker = nil

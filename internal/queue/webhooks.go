@@ -78,7 +78,7 @@ func (w *webhookDeliveryWorker) Work(ctx context.Context, job *river.Job[webhook
 func (q *Queue) EnqueueWebhookEvents(ctx context.Context, tx *sql.Tx, ids []webhook.EventID) error {
 	jobs := make([]river.InsertManyParams, len(ids))
 	for i, id := range ids {
-		jobs[i] = river.InsertManyParams{Args: webhookEventArgs{EventID: string(id)}}
+		jobs[i] = river.InsertManyParams{Args: webhookEventArgs{EventID: string(id)}, InsertOpts: q.caused(ctx)}
 	}
 	if _, err := q.inserter.InsertManyFastTx(ctx, tx, jobs); err != nil {
 		return fmt.Errorf("enqueue webhook_event: %w", err)
@@ -90,7 +90,9 @@ func (q *Queue) EnqueueWebhookEvents(ctx context.Context, tx *sql.Tx, ids []webh
 func (q *Queue) EnqueueWebhookDeliveries(ctx context.Context, tx *sql.Tx, deliveries []webhook.Delivery) error {
 	jobs := make([]river.InsertManyParams, len(deliveries))
 	for i, d := range deliveries {
-		jobs[i] = river.InsertManyParams{Args: webhookDeliveryArgs{DeliveryID: string(d.ID), EndpointID: string(d.Endpoint)}}
+		jobs[i] = river.InsertManyParams{
+			Args: webhookDeliveryArgs{DeliveryID: string(d.ID), EndpointID: string(d.Endpoint)}, InsertOpts: q.caused(ctx),
+		}
 	}
 	if _, err := q.inserter.InsertManyFastTx(ctx, tx, jobs); err != nil {
 		return fmt.Errorf("enqueue webhook_delivery: %w", err)

@@ -46,6 +46,8 @@ type Limiter struct {
 	Store  Store
 	Limits Limits
 	Now    func() time.Time
+	// Refused is told the kind of each bucket that refuses; nil for nobody.
+	Refused func(kind string)
 
 	refusals refusals
 }
@@ -92,8 +94,17 @@ func (l *Limiter) AdminFailure(ctx context.Context, client netip.Addr) (Decision
 	return l.take(ctx, admin.clientBy(Admin, client, l.Limits.Admin))
 }
 
-// take takes a token from each of the buckets that limit, or none.
+// take asks the buckets, and says which of them has refused.
 func (l *Limiter) take(ctx context.Context, buckets ...Bucket) (Decision, error) {
+	d, err := l.ask(ctx, buckets)
+	if err == nil && !d.Allowed && l.Refused != nil {
+		l.Refused(d.Refused)
+	}
+	return d, err
+}
+
+// ask takes a token from each of the buckets that limit, or none.
+func (l *Limiter) ask(ctx context.Context, buckets []Bucket) (Decision, error) {
 	buckets = slices.DeleteFunc(buckets, func(b Bucket) bool { return b.Limit.Off() })
 	if len(buckets) == 0 {
 		return Decision{Allowed: true}, nil

@@ -103,6 +103,11 @@ func (s *Store) WriteEvents(ctx context.Context, noted []audit.Event) error {
 
 // logEvents writes the lines of events that are committed.
 func (s *Store) logEvents(ctx context.Context, written events) {
+	if s.Watch != nil {
+		for _, e := range written {
+			s.Watch(e)
+		}
+	}
 	if s.Log == nil {
 		return
 	}

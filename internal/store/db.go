@@ -46,16 +46,25 @@ var ErrURL = errors.New("database URL must be postgres://… or sqlite:PATH")
 // does not wait for a Postgres to be up; Ping does. It returns ErrURL for
 // anything else.
 func Open(ctx context.Context, databaseURL string) (*DB, error) {
+	return OpenWatched(ctx, databaseURL, nil)
+}
+
+// OpenWatched does the same, and tells of each statement. nil is nobody.
+func OpenWatched(ctx context.Context, databaseURL string, watch Statements) (*DB, error) {
 	if path, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
-		return openSQLite(path)
+		db, err := openSQLite(path)
+		if err == nil && watch != nil {
+			db.gorm.Logger = gormTracer{Interface: logger.Discard, watch: watch}
+		}
+		return db, err
 	}
 	if strings.HasPrefix(databaseURL, "postgres://") || strings.HasPrefix(databaseURL, "postgresql://") {
-		return openPostgres(ctx, databaseURL)
+		return openPostgres(ctx, databaseURL, watch)
 	}
 	return nil, ErrURL
 }
 
-func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
+func openPostgres(ctx context.Context, databaseURL string, watch Statements) (*DB, error) {
 	config, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, ErrURL // pgx's own error may hold parts of the URL
@@ -66,6 +75,9 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	}
 	config.ConnConfig.RuntimeParams["application_name"] = "portico"
 	config.ConnConfig.RuntimeParams["timezone"] = "UTC"
+	if watch != nil {
+		config.ConnConfig.Tracer = tracer{watch}
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"github.com/portico-id/portico/internal/account"
+	"github.com/portico-id/portico/internal/audit"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/signup"
 )
@@ -18,8 +19,11 @@ import (
 type Jobs interface {
 	EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error
 	// SignupInsert is the statement that does the same on Postgres: its first
-	// parameter is the sign-up's id, as text. Announce follows its commit.
-	SignupInsert() string
+	// parameter is the sign-up's id, as text, and the placeholder given to it
+	// that of what SignupMetadata returns. Announce follows its commit.
+	SignupInsert(metadata string) string
+	// SignupMetadata is what the job takes along of ctx.
+	SignupMetadata(ctx context.Context) string
 	Announce()
 	EnqueueResend(ctx context.Context, tx *sql.Tx, id signup.ID) error
 	EnqueueNotice(ctx context.Context, tx *sql.Tx, id signup.ID) error
@@ -40,6 +44,8 @@ type Store struct {
 	// Log gets a line for every event of the audit, once it is committed; nil
 	// for none. It is set before use.
 	Log *slog.Logger
+	// Watch is told of them, too; nil for nobody. It is set before use.
+	Watch func(audit.Event)
 
 	db   *gorm.DB
 	pool *pgxpool.Pool // nil on SQLite

@@ -30,7 +30,7 @@ func (c Config) tryProvider(ctx context.Context, p plan) []finding {
 	const what = "discovery"
 	ctx, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
-	rp, err := newRelyingParty(c, p, noFlows{}, slog.New(slog.DiscardHandler))
+	rp, err := newRelyingParty(c, p, noFlows{}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return []finding{found(what, err, "", fixSetting)}
 	}

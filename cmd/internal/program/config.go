@@ -27,7 +27,7 @@ import (
 type Config struct {
 	PublicURL          string   `help:"Where clients reach Portico: an https origin, without a path." placeholder:"URL" group:"http"`
 	Listen             string   `help:"Address of the API." default:":8080" group:"http"`
-	OpsListen          string   `help:"Address of the operations listener: /livez, /readyz and /admin. Keep it private." default:"127.0.0.1:9090" group:"http"`
+	OpsListen          string   `help:"Address of the operations listener: /livez, /readyz, /metrics and /admin. Keep it private." default:"127.0.0.1:9090" group:"http"`
 	AdminTokens        Secret   `help:"Tokens of administrators: NAME SCOPE[,SCOPE…] sha256:HEX, apart by semicolons. Make one with portico admin-token new. Without any, the operations listener has its probes and nothing else." placeholder:"ENTRIES" group:"http"`
 	FrontendOrigins    []string `help:"Origins of the apps that may call the API from a browser, comma-separated." placeholder:"ORIGIN" group:"http"`
 	DefaultReturnTo    string   `help:"Where a login ends that named no return target. By default the first front-end origin." placeholder:"URL" group:"http"`

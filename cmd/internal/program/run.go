@@ -75,7 +75,7 @@ func Run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return &UsageError{err}
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	return parsed.Run(env, streams{stdout, stderr})
+	return parsed.Run(env, newOpenTelemetry(environ), streams{stdout, stderr})
 }
 
 // parser reads flags, and the environment where a flag is not given.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/store"
+	"github.com/portico-id/portico/internal/telemetry"
 )
 
 const (
@@ -34,13 +35,13 @@ type serveCmd struct {
 }
 
 // Run serves until ctx ends.
-func (cmd serveCmd) Run(ctx context.Context, env environment, out streams) error {
+func (cmd serveCmd) Run(ctx context.Context, env environment, otel openTelemetry, out streams) error {
 	env.files(&cmd.Config)
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
 	collectLess()
-	return Serve(ctx, cmd.Config, Options{Log: out.stdout, Reload: reload})
+	return Serve(ctx, cmd.Config, Options{Log: out.stdout, Reload: reload, OpenTelemetry: otel})
 }
 
 // gcPercent lets the heap grow to three times what is in use before it is
@@ -61,6 +62,9 @@ type Options struct {
 	Log io.Writer // gets one JSON object a line
 	// Reload asks for the files of secrets to be read again at once.
 	Reload <-chan os.Signal
+	// OpenTelemetry are that SDK's own variables, which say whether there are
+	// traces and where they go.
+	OpenTelemetry map[string]string
 }
 
 // Serve runs Portico until ctx ends, and then stops it gracefully: readiness
@@ -72,7 +76,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	if err != nil {
 		return &UsageError{err}
 	}
-	log := slog.New(utc{slog.NewJSONHandler(options.Log, &slog.HandlerOptions{Level: p.level})})
+	log := slog.New(telemetry.LogHandler{Handler: utc{slog.NewJSONHandler(options.Log, &slog.HandlerOptions{Level: p.level})}})
 	log.InfoContext(ctx, "starting", slog.String("version", version()), slog.Any("config", config))
 	for _, warning := range p.warnings {
 		log.WarnContext(ctx, "the configuration will disappoint", slog.String("because", warning))
@@ -82,7 +86,12 @@ func Serve(ctx context.Context, config Config, options Options) error {
 		return err
 	}
 	defer func() { _ = ops.close() }()
-	db, err := openDatabase(ctx, config)
+	traces, err := telemetry.NewTraces(ctx, openTelemetry(options.OpenTelemetry).get, version(), options.Log, log)
+	if err != nil {
+		return &UsageError{err}
+	}
+	defer func() { _ = traces.Close(ctx) }() // what cannot be sent is said by then
+	db, err := openWatched(ctx, config, statements(traces))
 	if err != nil {
 		return err
 	}
@@ -90,7 +99,7 @@ func Serve(ctx context.Context, config Config, options Options) error {
 	if err := prepare(ctx, config, db, log); err != nil {
 		return err
 	}
-	all, err := wire(config, p, db, log) //nolint:contextcheck // each request and job brings a context of its own
+	all, err := wire(config, p, db, newWitness(traces), log) //nolint:contextcheck // each request and job brings a context of its own
 	if err != nil {
 		return err
 	}

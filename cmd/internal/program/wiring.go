@@ -59,6 +59,7 @@ type parts struct {
 	api      *api.API
 	audit    *audit.Recorder
 	beyond   *beyondidentity.Client
+	gate     *gate.Gate
 	reload   *reloader
 
 	reconcile *reconcile.Service
@@ -75,20 +76,20 @@ type parts struct {
 
 // wire builds everything from the configuration and an open database. It
 // makes no request and starts nothing.
-func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error) {
+func wire(config Config, p plan, db *store.DB, watch *witness, log *slog.Logger) (*parts, error) {
 	q, err := queue.New(queue.Config{
-		DB: db.SQL(), Pool: db.Pool(), Workers: SignupWorkers, CompareEvery: config.compareEvery(), Log: log,
+		DB: db.SQL(), Pool: db.Pool(), Workers: SignupWorkers, CompareEvery: config.compareEvery(), Watch: watch, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
 	stored := store.New(db, q)
-	stored.Log = log
+	stored.Log, stored.Watch = log, watch.event
 	beyond, err := newBeyond(config)
 	if err != nil {
 		return nil, err
 	}
-	rp, err := newRelyingParty(config, p, stored, log)
+	rp, err := newRelyingParty(config, p, stored, watch, log)
 	if err != nil {
 		return nil, err
 	}
@@ -102,26 +103,30 @@ func wire(config Config, p plan, db *store.DB, log *slog.Logger) (*parts, error)
 		Now:         time.Now,
 		Log:         log,
 	}
-	limiter := newLimiter(p, stored)
+	limiter := newLimiter(p, stored, watch)
 	signups := newSignups(config, p, stored, limiter)
-	accounts := newAccounts(config, p, stored, limiter, log)
+	accounts := newAccounts(config, p, stored, limiter, watch, log)
 	recorder := &audit.Recorder{Store: stored, Now: time.Now, Log: log}
 	send := newSender(config)
-	webhooks := newWebhooks(config, stored, send, p.secrets.keys, log)
+	webhooks := newWebhooks(config, stored, countedSender{send, watch}, p.secrets.keys, log)
 	served, err := newAPI(config, p, stored, limiter, api.Config{
-		Signups: signups, Accounts: accounts, Login: rp, Sessions: sessions, Audit: recorder, Webhooks: webhooks,
-		Log: log,
+		Signups: signups, Accounts: accounts, Login: rp, Sessions: sessions, Audit: countedAudit{recorder, watch}, Webhooks: webhooks,
+		Watch: watch, Metrics: watch, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	carry := newProvision(config, p, stored, q, beyond, log)
-	return &parts{
+	calls := watchedProvider{beyond, watch}
+	way := newGate(config, stored, log)
+	carry := newProvision(config, p, stored, q, calls, way, watch, log)
+	all := &parts{
 		sender: send, webhooks: webhooks, webhookRetention: config.WebhookRetention,
-		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond, audit: recorder,
-		carry: carry, reconcile: newReconcile(stored, q, beyond, carry.Gate, log), every: config.compareEvery(), plan: p, retention: config.AuditRetention,
+		db: db, store: stored, queue: q, sessions: sessions, login: rp, signups: signups, accounts: accounts, api: served, beyond: beyond, gate: way, audit: recorder,
+		carry: carry, reconcile: newReconcile(stored, q, calls, way, log), every: config.compareEvery(), plan: p, retention: config.AuditRetention,
 		log: log,
-	}, nil
+	}
+	watch.read.of(all)
+	return all, nil
 }
 
 // close closes connections that are not in use.
@@ -134,11 +139,11 @@ func (p *parts) close() {
 }
 
 // newLimiter returns what decides how often somebody may ask, or nil.
-func newLimiter(p plan, stored *store.Store) *ratelimit.Limiter {
+func newLimiter(p plan, stored *store.Store, watch *witness) *ratelimit.Limiter {
 	if p.limits.Off() {
 		return nil
 	}
-	return &ratelimit.Limiter{Store: stored, Limits: p.limits, Now: time.Now}
+	return &ratelimit.Limiter{Store: stored, Limits: p.limits, Now: time.Now, Refused: watch.LimitHit}
 }
 
 // newAPI returns the API over what served names.
@@ -178,7 +183,9 @@ func newSignups(config Config, p plan, stored *store.Store, limiter *ratelimit.L
 	return signups
 }
 
-func newAccounts(config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter, log *slog.Logger) *account.Service {
+func newAccounts(
+	config Config, p plan, stored *store.Store, limiter *ratelimit.Limiter, watch *witness, log *slog.Logger,
+) *account.Service {
 	accounts := &account.Service{
 		Store:  stored,
 		Policy: p.policy,
@@ -190,18 +197,18 @@ func newAccounts(config Config, p plan, stored *store.Store, limiter *ratelimit.
 		accounts.Limits = limiter
 	}
 	if p.mailer != nil {
-		accounts.Mailer = p.mailer
+		accounts.Mailer = watchedMailer{p.mailer, watch}
 	}
 	return accounts
 }
 
 func newProvision(
-	config Config, p plan, stored *store.Store, q *queue.Queue, beyond *beyondidentity.Client, log *slog.Logger,
+	config Config, p plan, stored *store.Store, q *queue.Queue, beyond provider, way *gate.Gate, watch *witness, log *slog.Logger,
 ) *provision.Service {
 	carry := &provision.Service{
 		Store:      stored,
 		Provider:   beyond,
-		Gate:       newGate(config, stored, log),
+		Gate:       way,
 		Jobs:       q,
 		Quarantine: config.BeyondQuarantine,
 		CallLimit:  callLimit,
@@ -213,7 +220,7 @@ func newProvision(
 		carry.Lookup, carry.Changer = beyond, beyond
 	}
 	if p.mailer != nil {
-		carry.Mailer = p.mailer
+		carry.Mailer = watchedMailer{p.mailer, watch}
 	}
 	return carry
 }
@@ -229,8 +236,9 @@ func newGate(config Config, stored *store.Store, log *slog.Logger) *gate.Gate {
 	}
 }
 
-func newRelyingParty(config Config, p plan, flows login.FlowStore, log *slog.Logger) (*login.RelyingParty, error) {
+func newRelyingParty(config Config, p plan, flows login.FlowStore, watch *witness, log *slog.Logger) (*login.RelyingParty, error) {
 	return login.New(login.Config{
+		Wrap:                  watch.transport,
 		Issuer:                config.OIDCIssuer,
 		ClientID:              config.OIDCClientID,
 		ClientAuth:            config.OIDCClientAuth,
@@ -347,7 +355,12 @@ func current(ctx context.Context, db *store.DB) (bool, error) {
 
 // openDatabase opens the configured database. The error names the setting.
 func openDatabase(ctx context.Context, config Config) (*store.DB, error) {
-	db, err := store.Open(ctx, config.DatabaseURL.Reveal())
+	return openWatched(ctx, config, nil)
+}
+
+// openWatched does the same, and has each statement seen.
+func openWatched(ctx context.Context, config Config, watch store.Statements) (*store.DB, error) {
+	db, err := store.OpenWatched(ctx, config.DatabaseURL.Reveal(), watch)
 	if err != nil {
 		return nil, fmt.Errorf("PORTICO_DATABASE_URL: %w", err)
 	}

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/internal/account"
-	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/queue"
 	"github.com/portico-id/portico/internal/reconcile"
 	"github.com/portico-id/portico/internal/store"
 )
 
 func newReconcile(
-	stored *store.Store, q *queue.Queue, beyond *beyondidentity.Client, gate reconcile.Gate, log *slog.Logger,
+	stored *store.Store, q *queue.Queue, beyond provider, gate reconcile.Gate, log *slog.Logger,
 ) *reconcile.Service {
 	return &reconcile.Service{
 		Store:      stored,
