@@ -151,14 +151,15 @@ func registrations(t *testing.T, files *token.FileSet, file *ast.File) []string 
 func TestASVS_8_2_1_BBA14_RoutesAreRegisteredThroughTheirGuardAlone(t *testing.T) {
 	t.Parallel()
 	want := []string{
-		"a.newEcho(a.adminRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.onlyAdministered, wholePath)",
-		"a.newEcho(a.publicRoutes(), a.identify, a.harden(), a.log, a.recoverPanics, a.cors(), wholePath)",
+		"a.newEcho(a.adminRoutes(), a.identify, a.harden(), a.log(a.watch(opsListener, a.adminRoutes())), a.recoverPanics, a.onlyAdministered, wholePath)",
+		"a.newEcho(a.publicRoutes(), a.identify, a.harden(), a.log(a.watch(publicListener, a.publicRoutes())), a.recoverPanics, a.cors(), wholePath)",
 		"e.Add(http.MethodHead, echoPath(route.path), a.guarded(route))",
 		"e.Add(route.method, echoPath(route.path), a.guarded(route))",
 		"e.Use(chain(around...))",
 		"echo.New",
 		"http.NewServeMux", // of the operations listener, as are the next two
 		"mux.HandleFunc", "mux.HandleFunc",
+		"probes.Handle", // of its figures
 	}
 	names, err := filepath.Glob("*.go")
 	if err != nil {

@@ -17,12 +17,12 @@ const announceAfter = 3 * time.Millisecond
 const announceLimit = 5 * time.Second
 
 // SignupInsert is the statement of EnqueueSignup on Postgres, for a caller that
-// sends it in one with its own: its first parameter is the sign-up's id, as
-// text, and the given placeholder is for SignupMetadata. Call Announce after its
+// sends it in one with its own: its first parameter is the sign-up's id, and its
+// second what SignupMetadata returns, both as text. Call Announce after its
 // commit.
-func (*Queue) SignupInsert(metadata string) string {
+func (*Queue) SignupInsert() string {
 	return `INSERT INTO river_job (args, kind, max_attempts, metadata, priority, queue, scheduled_at, state, tags)
-		VALUES (jsonb_build_object('signup_id', $1::text), 'signup', ` + strconv.Itoa(maxAttempts) + `, CAST(` + metadata + `::text AS jsonb), 1, '` +
+		VALUES (jsonb_build_object('signup_id', $1::text), 'signup', ` + strconv.Itoa(maxAttempts) + `, CAST($2::text AS jsonb), 1, '` +
 		signupQueue + `', now(), 'available', '{}')`
 }
 

@@ -81,12 +81,12 @@ func (s *Store) redeemFor(tx *gorm.DB, a signup.Acceptance) (invitation.ID, erro
 func (s *Store) acceptAtOnce(ctx context.Context, a signup.Acceptance) error {
 	failpoint.Here("accept.before_commit")
 	insert := func() error {
-		_, err := s.pool.Exec(ctx, `WITH job AS (`+s.jobs.SignupInsert(`$11`)+`)
+		_, err := s.pool.Exec(ctx, `WITH job AS (`+s.jobs.SignupInsert()+`)
 			INSERT INTO signups (id, receipt_hash, locale, terms_version, created_at, candidate_id,
 			                     email, email_canonical, display_name, resend_after)
-			VALUES (CAST($1::text AS uuid), $2, $3, $4, $5, CAST($6::text AS uuid), $7, $8, $9, $10)`,
-			string(a.ID), a.ReceiptHash[:], a.Locale, a.TermsVersion, storedTime(a.At), string(a.Candidate),
-			a.Email.String(), a.Email.Canonical(), a.DisplayName, storedTime(a.ResendAfter), s.jobs.SignupMetadata(ctx))
+			VALUES (CAST($1::text AS uuid), $3, $4, $5, $6, CAST($7::text AS uuid), $8, $9, $10, $11)`,
+			string(a.ID), s.jobs.SignupMetadata(ctx), a.ReceiptHash[:], a.Locale, a.TermsVersion, storedTime(a.At), string(a.Candidate),
+			a.Email.String(), a.Email.Canonical(), a.DisplayName, storedTime(a.ResendAfter))
 		return err
 	}
 	err := insert()

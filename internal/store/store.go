@@ -19,9 +19,9 @@ import (
 type Jobs interface {
 	EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) error
 	// SignupInsert is the statement that does the same on Postgres: its first
-	// parameter is the sign-up's id, as text, and the placeholder given to it
-	// that of what SignupMetadata returns. Announce follows its commit.
-	SignupInsert(metadata string) string
+	// parameter is the sign-up's id, and its second what SignupMetadata returns,
+	// both as text. Announce follows its commit.
+	SignupInsert() string
 	// SignupMetadata is what the job takes along of ctx.
 	SignupMetadata(ctx context.Context) string
 	Announce()
