@@ -1,8 +1,6 @@
 package program
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +11,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/portico-id/portico/internal/admintoken"
 )
 
 // named is how a setting is written, wherever it is.
@@ -73,6 +73,10 @@ func TestWhatDeploysPorticoSetsOnlySettings(t *testing.T) {
 func TestTheDeployedSettingsStart(t *testing.T) {
 	t.Parallel()
 	files := deployed(t)
+	_, tokens, err := admintoken.New("on-call", admintoken.Scopes())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for path, secrets := range map[string]string{
 		"deploy/kubernetes/portico.env":      "deploy/kubernetes/deployment.yaml",
 		"deploy/systemd/portico.env.example": "deploy/systemd/portico.service",
@@ -87,7 +91,7 @@ func TestTheDeployedSettingsStart(t *testing.T) {
 			if base, is := strings.CutSuffix(name, fileSuffix); is {
 				value := map[string]string{
 					"PORTICO_DATABASE_URL": "postgres://127.0.0.1:1/none", "PORTICO_KEYS": testKey,
-					"PORTICO_ADMIN_TOKENS": fmt.Sprintf("on-call users:read sha256:%x", sha256.Sum256([]byte("a token"))),
+					"PORTICO_ADMIN_TOKENS": tokens,
 				}[base]
 				if value == "" {
 					value = testToken
