@@ -142,7 +142,7 @@ func (c *code) accessFields() map[string]bool {
 	for _, file := range c.files {
 		for _, declaration := range file.Decls {
 			function, ok := declaration.(*ast.FuncDecl)
-			if !ok || function.Name.Name != "log" {
+			if !ok || function.Name.Name != "logRequest" {
 				continue
 			}
 			ast.Inspect(function, func(n ast.Node) bool {
