@@ -178,7 +178,7 @@ func (r *reader) collectWork(known Readings, gauge sendGauge) {
 	}
 	counts, oldest := make(map[[2]string]int), make(map[string]time.Time)
 	for kind := range r.jobs {
-		oldest[kind] = time.Time{}
+		oldest[kind], counts[[2]string{kind, "available"}] = time.Time{}, 0
 	}
 	for _, jobs := range known.Jobs {
 		kind := among(r.jobs, jobs.Kind)
