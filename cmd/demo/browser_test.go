@@ -243,7 +243,7 @@ func TestTheWholeStoryInABrowser(t *testing.T) {
 	d.onlyOneCookie()
 
 	d.do(first, "another name", types("#profile-name", "Countess"), chromedp.Click("[data-form=profile] button"),
-		sees("#who", "Countess"))
+		sees("#who", "Countess"), sees("#notices", "Saved"))
 
 	d.do(first, "log out", chromedp.Click("[data-action=logout]"), sees("h1", "Welcome"))
 	d.do(enrolling, "the other tab sees it", sees("h1", "Welcome"))

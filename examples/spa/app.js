@@ -117,6 +117,8 @@ async function busy(button, action, form) {
     handle(problem, form)
   } finally {
     button.disabled = false
+    // What cannot be pressed cannot keep the keyboard either.
+    if (document.activeElement === document.body && button.isConnected) button.focus()
   }
 }
 

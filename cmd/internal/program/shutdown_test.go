@@ -15,7 +15,7 @@ import (
 func TestStoppingServesOnUntilItHasBeenNoticed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storetest.SQLite(t))
-	w.settings["PORTICO_SHUTDOWN_DELAY"] = "3s"
+	w.settings["PORTICO_SHUTDOWN_DELAY"] = "10s"
 	stop, _ := w.start()
 	b := w.browser()
 	if a := b.do(http.MethodGet, w.public+"/me", ""); a.header.Get("Connection") != "" {
@@ -37,7 +37,7 @@ func TestStoppingServesOnUntilItHasBeenNoticed(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begun); took < 3*time.Second {
+	if took := time.Since(begun); took < 10*time.Second {
 		t.Errorf("it stopped after %s", took)
 	}
 	if _, err := b.try(http.MethodGet, w.public+"/me", ""); err == nil {
