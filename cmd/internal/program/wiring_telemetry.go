@@ -184,8 +184,11 @@ func (t watchedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// transport sees the requests of next.
+// transport sees the requests of next, unless nobody watches.
 func (w *witness) transport(next http.RoundTripper) http.RoundTripper {
+	if w == nil {
+		return next
+	}
 	return watchedTransport{next, w}
 }
 
