@@ -93,7 +93,9 @@ func (j ownJobs) EnqueueSignup(ctx context.Context, tx *sql.Tx, id signup.ID) er
 }
 
 // SignupInsert fails. What the function is to see has an idempotency key.
-func (ownJobs) SignupInsert() string { return `INSERT INTO river_job (kind) VALUES ($1::text || $2::text)` }
+func (ownJobs) SignupInsert() string {
+	return `INSERT INTO river_job (kind) VALUES ($1::text || $2::text)`
+}
 
 // SignupMetadata is nothing.
 func (ownJobs) SignupMetadata(context.Context) string { return "{}" }
