@@ -59,13 +59,16 @@ func (c *complaints) declared(r *http.Request, operation *openapi3.Operation, re
 		c.add("the body does not fit its schema: %v", err)
 	}
 	c.times(value)
-	if media != problemType {
-		if got := response.Header.Get("Content-Type"); got != jsonType {
-			c.add("Content-Type is %q, not %q", got, jsonType)
-		}
-		return
+	if media == problemType {
+		c.problem(r, response, value)
+		c.documented(content, value)
+	} else if got := response.Header.Get("Content-Type"); got != jsonType {
+		c.add("Content-Type is %q, not %q", got, jsonType)
 	}
-	c.problem(r, response, value)
+}
+
+// documented checks a problem against the contract's example of it.
+func (c *complaints) documented(content *openapi3.MediaType, value map[string]any) {
 	if example := content.Examples[text(value["code"])]; example == nil {
 		c.add("the code %q is not among the contract's for this operation and status", value["code"])
 	} else if documented, ok := example.Value.Value.(map[string]any); ok && documented["title"] != value["title"] {

@@ -47,7 +47,8 @@ func (p *proxy) counting(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		sent := 0
 		trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-			if sent++; sent > 1 {
+			sent++
+			if sent > 1 {
 				p.resent.Add(1)
 			}
 		}}
@@ -88,8 +89,11 @@ func (b *backend) watch(ctx context.Context, every time.Duration) {
 		if look(ctx, client, b.ready) == nil {
 			failures = 0
 			b.in.Store(true)
-		} else if failures++; failures >= fall {
-			b.in.Store(false)
+		} else {
+			failures++
+			if failures >= fall {
+				b.in.Store(false)
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -80,7 +80,7 @@ func (r *replica) ready(ctx context.Context, b *backend) error {
 
 // kill ends what is left of it.
 func (r *replica) kill() {
-	if r.cmd != nil && r.cmd.Process.Kill() == nil {
+	if r.cmd != nil && r.cmd.Process.Kill() == nil { //nolint:errcheck // it has ended, then
 		<-r.exited
 	}
 }

@@ -80,13 +80,13 @@ func (w *world) build(ctx context.Context) error {
 	if w.options.keep {
 		w.say("logs are kept in %s", w.folder)
 	} else {
-		w.closers = append(w.closers, func() { _ = os.RemoveAll(w.folder) }) //nolint:gosec // our own folder
+		w.closers = append(w.closers, func() { _ = os.RemoveAll(w.folder) })
 	}
 	if w.options.binary != "" {
 		return nil
 	}
 	w.options.binary = filepath.Join(w.folder, "portico")
-	build := exec.CommandContext(ctx, "go", "build", "-o", w.options.binary, "github.com/portico-id/portico/cmd/portico") //nolint:gosec // our own folder
+	build := exec.CommandContext(ctx, "go", "build", "-o", w.options.binary, "github.com/portico-id/portico/cmd/portico")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build portico: %w: %s", err, out)
 	}
@@ -189,7 +189,7 @@ func (w *world) startSimulator(ctx context.Context) error {
 			r.ops, err = freeAddress(ctx)
 		}
 		if err == nil {
-			r.log, err = os.Create(filepath.Join(w.folder, fmt.Sprintf("replica-%d.log", i))) //nolint:gosec // our own folder
+			r.log, err = os.Create(filepath.Join(w.folder, fmt.Sprintf("replica-%d.log", i)))
 		}
 		if err != nil {
 			return errors.Join(err, front.Close())
@@ -254,7 +254,7 @@ func (w *world) roll(ctx context.Context) error {
 	w.say("%d restarts by %s of %d replicas in %s, the longest %s; %d clients, %g requests a second, readiness looked at every %s and %d times, %s to notice",
 		w.options.restarts, signalName(w.options.signal), w.options.replicas, took.Round(time.Second),
 		down.Round(time.Millisecond), w.options.clients, w.options.rate, w.options.check, fall, w.options.delay)
-	if err := w.tally.print(w.out); err != nil {
+	if err := w.tally.write(w.out); err != nil {
 		return err
 	}
 	return w.verdict(ctx)

@@ -56,8 +56,8 @@ func (t *tally) failures() (n int) {
 	return n
 }
 
-// print writes the table.
-func (t *tally) print(out io.Writer) error {
+// write writes the table.
+func (t *tally) write(out io.Writer) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)

@@ -25,7 +25,7 @@ type answer struct{ code, state, issuer string }
 // bind registers a passkey on this device, through the link of an enrolment
 // mail. In an app the link opens the app, which hands it to the SDK.
 func (s sdk) bind(ctx context.Context, link string) error {
-	response, err := s.visit(ctx, http.MethodPost, link, nil)
+	response, err := s.visit(ctx, http.MethodPost, link, nil) //nolint:bodyclose // visit does
 	if err != nil {
 		return err
 	}

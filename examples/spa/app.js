@@ -117,8 +117,9 @@ async function busy(button, action, form) {
     handle(problem, form)
   } finally {
     button.disabled = false
-    // What cannot be pressed cannot keep the keyboard either.
-    if (document.activeElement === document.body && button.isConnected) button.focus()
+    // What cannot be pressed, or seen any more, cannot keep the keyboard either.
+    const held = document.activeElement
+    if (button.isConnected && (!held || held === document.body || !held.checkVisibility())) button.focus()
   }
 }
 

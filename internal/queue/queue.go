@@ -198,7 +198,9 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 		owner = ""
 	}
 	q.forgotten = startForgotten(ctx, q.config.DB, owner, q.config.Log)
-	settings.Middleware = []rivertype.Middleware{river.WorkerMiddlewareFunc(q.watched), river.WorkerMiddlewareFunc(q.forgotten.Work), river.WorkerMiddlewareFunc(calm)}
+	settings.Middleware = []rivertype.Middleware{
+		river.WorkerMiddlewareFunc(q.watched), river.WorkerMiddlewareFunc(q.forgotten.Work), river.WorkerMiddlewareFunc(calm),
+	}
 	err := q.startWorker(ctx, settings)
 	if err != nil {
 		q.worker = nil

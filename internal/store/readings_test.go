@@ -45,7 +45,8 @@ func TestTheOldestThatWaitsIsFound(t *testing.T) {
 		for _, row := range []string{
 			`('00000000-0000-7000-8000-000000000001', 'a', 'a@example.com', 'a@example.com', '', 'failed', '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00')`,
 			`('00000000-0000-7000-8000-000000000002', 'b', 'b@example.com', 'b@example.com', '', 'received', '2026-01-03 00:00:00+00:00', '2026-01-03 00:00:00+00:00')`,
-			`('00000000-0000-7000-8000-000000000003', 'c', 'c@example.com', 'c@example.com', '', 'provisioning', '2026-01-02 00:00:00+00:00', '2026-01-02 00:00:00+00:00')`,
+			`('00000000-0000-7000-8000-000000000003', 'c', 'c@example.com', 'c@example.com', '', 'provisioning',
+				'2026-01-02 00:00:00+00:00', '2026-01-02 00:00:00+00:00')`,
 		} {
 			_, err := db.SQL().ExecContext(t.Context(),
 				`INSERT INTO users (id, external_id, email, email_canonical, display_name, status, created_at, updated_at) VALUES `+row)

@@ -15,12 +15,23 @@ type Role struct {
 //
 //nolint:gochecknoglobals // a table
 var needed = []struct{ table, privilege string }{
-	{"users", "SELECT"}, {"users", "INSERT"}, {"users", "UPDATE"},
-	{"signups", "SELECT"}, {"signups", "INSERT"}, {"signups", "UPDATE"},
-	{"sessions", "SELECT"}, {"sessions", "INSERT"}, {"sessions", "UPDATE"},
-	{"audit_events", "SELECT"}, {"audit_events", "INSERT"},
-	{"provider_gate", "SELECT"}, {"provider_gate", "UPDATE"},
-	{"river_job", "SELECT"}, {"river_job", "INSERT"}, {"river_job", "UPDATE"}, {"river_job", "DELETE"},
+	{"users", "SELECT"},
+	{"users", "INSERT"},
+	{"users", "UPDATE"},
+	{"signups", "SELECT"},
+	{"signups", "INSERT"},
+	{"signups", "UPDATE"},
+	{"sessions", "SELECT"},
+	{"sessions", "INSERT"},
+	{"sessions", "UPDATE"},
+	{"audit_events", "SELECT"},
+	{"audit_events", "INSERT"},
+	{"provider_gate", "SELECT"},
+	{"provider_gate", "UPDATE"},
+	{"river_job", "SELECT"},
+	{"river_job", "INSERT"},
+	{"river_job", "UPDATE"},
+	{"river_job", "DELETE"},
 }
 
 // Role returns who we are to the database, and what we lack. It changes

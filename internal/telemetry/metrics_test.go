@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -50,7 +51,7 @@ func newMetrics(read telemetry.Source) *telemetry.Metrics {
 func scrape(t *testing.T, m *telemetry.Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	m.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	m.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", http.NoBody))
 	if w.Code != 200 {
 		t.Fatalf("a scrape answers %d: %s", w.Code, w.Body)
 	}
@@ -157,7 +158,7 @@ func TestADatabaseIsAskedOnceInAWhileHoweverOftenItIsScraped(t *testing.T) {
 
 func BenchmarkARequest(b *testing.B) {
 	route := newMetrics(nil).Route(nil, "public", "GET", "/me")
-	request := httptest.NewRequest("GET", "/me", nil)
+	request := httptest.NewRequest("GET", "/me", http.NoBody)
 	b.ReportAllocs()
 	for b.Loop() {
 		ctx := route.Begin(request)

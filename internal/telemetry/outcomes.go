@@ -3,6 +3,7 @@ package telemetry
 import (
 	"cmp"
 	"context"
+	"strconv"
 	"time"
 )
 
@@ -108,7 +109,7 @@ func (m *Metrics) Called(ctx context.Context, operation, class string, took time
 func (m *Metrics) AskedProvider(status int, took time.Duration) {
 	class := none
 	if status > 0 {
-		class = string(rune('0'+status/100)) + "xx"
+		class = strconv.Itoa(status/100) + "xx"
 	}
 	m.oidc.add(class)
 	m.oidcTime.Observe(took.Seconds())

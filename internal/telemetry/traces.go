@@ -90,8 +90,14 @@ func newExporter(ctx context.Context, variable func(string) string, out io.Write
 			return nil, errors.New(name + " must be http/protobuf: Portico speaks no other")
 		}
 	}
+	return newOTLP(ctx, endpoint)
+}
+
+// newOTLP returns what sends spans to an endpoint, or to where the
+// specification says.
+func newOTLP(ctx context.Context, endpoint string) (sdk.SpanExporter, error) {
 	if endpoint == "" {
-		return otlptracehttp.New(ctx) // to where the specification says
+		return otlptracehttp.New(ctx)
 	}
 	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New(varEndpoint + " is not an absolute http or https URL")

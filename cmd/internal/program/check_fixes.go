@@ -104,6 +104,7 @@ func (c Config) fixAPI(err error) string {
 		return "correct PORTICO_BEYOND_API_URL: https://api.byndid.com, or the one of your region"
 	case beyondidentity.RateLimited:
 		return "wait, and set PORTICO_BEYOND_RATE_PER_MINUTE below what the tenant is allowed"
+	default: // the network is looked at, and then nothing better is known
 	}
 	if fix := fixNetwork(err, "PORTICO_BEYOND_API_URL"); fix != "" {
 		return fix

@@ -76,7 +76,7 @@ func (c Config) tryRedirect(ctx context.Context, client *http.Client, meta login
 		query.Set(name, value)
 	}
 	address.RawQuery = query.Encode()
-	response, err := visit(ctx, client, address.String())
+	response, err := visit(ctx, client, address.String()) //nolint:bodyclose // visit does
 	if err != nil {
 		return found(what, err, "", c.fixDiscovery)
 	}
@@ -102,7 +102,7 @@ func (c Config) tryRedirect(ctx context.Context, client *http.Client, meta login
 func (c Config) tryClock(ctx context.Context, client *http.Client) finding {
 	const what = "clock"
 	begun := time.Now()
-	response, err := visit(ctx, client, strings.TrimSuffix(c.OIDCIssuer, "/")+"/.well-known/openid-configuration")
+	response, err := visit(ctx, client, strings.TrimSuffix(c.OIDCIssuer, "/")+"/.well-known/openid-configuration") //nolint:bodyclose // visit does
 	if err != nil {
 		return found(what, err, "", c.fixDiscovery)
 	}

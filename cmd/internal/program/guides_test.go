@@ -30,7 +30,7 @@ func pages(t *testing.T) []string {
 // A link has a target, and a heading has an anchor as GitHub makes it.
 var (
 	link      = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	fenced    = regexp.MustCompile("(?ms)^```.*?^```$")
+	fenced    = regexp.MustCompile("(?ms)^```.*?\n```$")
 	heading   = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	ofAnchors = func(r rune) rune {
 		switch {

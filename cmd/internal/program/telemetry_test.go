@@ -1,6 +1,7 @@
 package program
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -80,7 +81,7 @@ func (s *spans) find(match func(*trace.Span) bool) (found []*trace.Span) {
 // under returns the spans with the name beneath the other, in order.
 func (s *spans) under(parent *trace.Span, name string) []*trace.Span {
 	found := s.find(func(span *trace.Span) bool {
-		return string(span.GetParentSpanId()) == string(parent.GetSpanId()) && span.GetName() == name
+		return bytes.Equal(span.GetParentSpanId(), parent.GetSpanId()) && span.GetName() == name
 	})
 	slices.SortFunc(found, func(a, b *trace.Span) int { return int(a.GetStartTimeUnixNano()) - int(b.GetStartTimeUnixNano()) })
 	return found
@@ -89,7 +90,7 @@ func (s *spans) under(parent *trace.Span, name string) []*trace.Span {
 // tree prints what is beneath the span.
 func (s *spans) tree(span *trace.Span, indent string, into *strings.Builder) {
 	into.WriteString(indent + span.GetName() + "\n")
-	below := s.find(func(other *trace.Span) bool { return string(other.GetParentSpanId()) == string(span.GetSpanId()) })
+	below := s.find(func(other *trace.Span) bool { return bytes.Equal(other.GetParentSpanId(), span.GetSpanId()) })
 	slices.SortFunc(below, func(a, b *trace.Span) int { return int(a.GetStartTimeUnixNano()) - int(b.GetStartTimeUnixNano()) })
 	for _, child := range below {
 		s.tree(child, indent+"  ", into)
