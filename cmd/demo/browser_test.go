@@ -102,7 +102,9 @@ func (d *demo) do(tab context.Context, what string, actions ...step) {
 	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, actions...); err != nil {
-		html, _ := chromedp.Run(tab, chromedp.OuterHTML("main"))
+		look, done := context.WithTimeout(tab, 5*time.Second)
+		defer done()
+		html, _ := chromedp.Run(look, chromedp.Evaluate[string]("document.documentElement.outerHTML"))
 		d.t.Fatalf("%s: %v\n%s", what, err, html)
 	}
 }
@@ -125,7 +127,7 @@ func holds(expression string) step {
 				return chromedp.Void{}, nil
 			}
 			// A page that is left takes its scripts with it: the next one is asked.
-			if ctx.Err() != nil || !strings.Contains(err.Error(), "context") {
+			if ctx.Err() != nil || !strings.Contains(err.Error(), "context") && !strings.Contains(err.Error(), "navigated") {
 				return chromedp.Void{}, fmt.Errorf("%s: %w", expression, err)
 			}
 		}

@@ -80,7 +80,10 @@ func (r *replica) ready(ctx context.Context, b *backend) error {
 
 // kill ends what is left of it.
 func (r *replica) kill() {
-	if r.cmd != nil && r.cmd.Process.Kill() == nil { //nolint:errcheck // it has ended, then
-		<-r.exited
+	if r.cmd == nil {
+		return
+	}
+	if err := r.cmd.Process.Kill(); err == nil { // else it has ended already
+		<-r.exited //nolint:errcheck // it was killed
 	}
 }

@@ -86,7 +86,7 @@ func (w *world) build(ctx context.Context) error {
 		return nil
 	}
 	w.options.binary = filepath.Join(w.folder, "portico")
-	build := exec.CommandContext(ctx, "go", "build", "-o", w.options.binary, "github.com/portico-id/portico/cmd/portico")
+	build := exec.CommandContext(ctx, "go", "build", "-o", w.options.binary, "github.com/portico-id/portico/cmd/portico") //nolint:gosec // our own folder
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("build portico: %w: %s", err, out)
 	}

@@ -61,7 +61,7 @@ func (s sdk) authenticate(ctx context.Context, address string) (answer, error) {
 	if err := json.Unmarshal(raw, &passkeys); err != nil {
 		return answer{}, err
 	}
-	response, err := s.visit(ctx, http.MethodGet, address, passkeys)
+	response, err := s.visit(ctx, http.MethodGet, address, passkeys) //nolint:bodyclose // visit does
 	if err != nil {
 		return answer{}, err
 	}

@@ -51,7 +51,7 @@ func newMetrics(read telemetry.Source) *telemetry.Metrics {
 func scrape(t *testing.T, m *telemetry.Metrics) string {
 	t.Helper()
 	w := httptest.NewRecorder()
-	m.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", http.NoBody))
+	m.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	if w.Code != 200 {
 		t.Fatalf("a scrape answers %d: %s", w.Code, w.Body)
 	}
@@ -157,8 +157,8 @@ func TestADatabaseIsAskedOnceInAWhileHoweverOftenItIsScraped(t *testing.T) {
 }
 
 func BenchmarkARequest(b *testing.B) {
-	route := newMetrics(nil).Route(nil, "public", "GET", "/me")
-	request := httptest.NewRequest("GET", "/me", http.NoBody)
+	route := newMetrics(nil).Route(nil, "public", http.MethodGet, "/me")
+	request := httptest.NewRequest(http.MethodGet, "/me", http.NoBody)
 	b.ReportAllocs()
 	for b.Loop() {
 		ctx := route.Begin(request)
