@@ -175,12 +175,16 @@ func drifts() map[string]func(t *testing.T, p *planter) {
 	}
 }
 
+// justNow is how long ago something was that has just been, however long the
+// test takes.
+const justNow = -12 * time.Hour
+
 // decoys look like differences and are none.
 func decoys() map[string]func(t *testing.T, p *planter) {
 	return map[string]func(t *testing.T, p *planter){
 		"a create is under way": func(t *testing.T, p *planter) {
 			u := p.pick(t, directory.Invited, true)
-			p.unmake(t, u, directory.Provisioning, time.Second)
+			p.unmake(t, u, directory.Provisioning, justNow)
 		},
 		"a create is in its quarantine": func(t *testing.T, p *planter) {
 			u := p.pick(t, directory.Invited, true)
@@ -190,7 +194,7 @@ func decoys() map[string]func(t *testing.T, p *planter) {
 		"somebody has just signed up": func(t *testing.T, p *planter) {
 			u := p.pick(t, directory.Invited, true)
 			p.setThere(t, u.internal, simulator.StatusDeleted)
-			p.unmake(t, u, directory.Received, time.Second)
+			p.unmake(t, u, directory.Received, justNow)
 		},
 		"a conflict waits for an operator": func(t *testing.T, p *planter) {
 			u := p.pick(t, directory.Invited, true)
@@ -208,11 +212,11 @@ func decoys() map[string]func(t *testing.T, p *planter) {
 		"a deletion is within its grace": func(t *testing.T, p *planter) {
 			u := p.pick(t, directory.Active, true)
 			p.exec(t, `UPDATE users SET status = 'deleting', sync = 'pending', sync_since = $2, delete_after = $1 WHERE id = $3`,
-				ago(-24*time.Hour), ago(time.Second), u.id)
+				ago(-24*time.Hour), ago(justNow), u.id)
 		},
 		"a change is on its way": func(t *testing.T, p *planter) {
 			u := p.pick(t, directory.Active, true)
-			p.exec(t, `UPDATE users SET display_name = 'New', sync = 'pending', sync_since = $1 WHERE id = $2`, ago(time.Second), u.id)
+			p.exec(t, `UPDATE users SET display_name = 'New', sync = 'pending', sync_since = $1 WHERE id = $2`, ago(justNow), u.id)
 		},
 		"an address is spelt otherwise": func(t *testing.T, p *planter) {
 			u := p.pick(t, directory.Active, true)
