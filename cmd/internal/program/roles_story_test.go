@@ -24,11 +24,19 @@ func (a administrator) ask(method, path, body string, status int, into any, head
 	return got
 }
 
-// change asks for a change of a user as they are now.
+// change asks for a change of a user as they are now, and again if a job has
+// told meanwhile what the provider said of the change before.
 func (a administrator) change(method, id, what, body string, status int) {
 	a.w.t.Helper()
-	now := a.ask(http.MethodGet, "/admin/users/"+id, "", http.StatusOK, nil)
-	a.ask(method, "/admin/users/"+id+what, body, status, nil, "If-Match: "+now.header.Get("ETag"))
+	for {
+		now := a.ask(http.MethodGet, "/admin/users/"+id, "", http.StatusOK, nil)
+		got := a.do(method, a.w.opsURL+"/admin/users/"+id+what, body,
+			"Authorization: Bearer "+a.token, "If-Match: "+now.header.Get("ETag"))
+		if got.status != http.StatusPreconditionFailed {
+			got.want(a.w.t, status, nil)
+			return
+		}
+	}
 }
 
 // newStaffedWorld is a world on the roles' database, as the program's role, with
