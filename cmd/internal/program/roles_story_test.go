@@ -109,7 +109,7 @@ func doAll(t *testing.T, r rooms) {
 		return nil
 	})
 	for _, log := range []*watcher{first, second} {
-		if strings.Contains(log.String(), "42501") || strings.Contains(log.String(), "permission denied") {
+		if strings.Contains(log.String(), "SQLSTATE 42501") || strings.Contains(log.String(), "permission denied") {
 			t.Errorf("something is not allowed:\n%s", log)
 		}
 	}
