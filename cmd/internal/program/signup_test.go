@@ -186,6 +186,7 @@ func TestLongPollsEndWhenTheProgramStops(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	w.settings["PORTICO_SHUTDOWN_DELAY"] = "3s" // so that the poll arrives before the end, too
 	stop, _ := w.start()
 	b := w.browser()
 	r := b.signUp("ada@example.com")
