@@ -1,40 +1,17 @@
 package main
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/portico-id/portico/internal/await"
+	"github.com/portico-id/portico/internal/built"
 	"github.com/portico-id/portico/internal/failpoint"
 )
 
-// binaryFolder is removed by TestMain.
-var binaryFolder string
+func TestMain(m *testing.M) { built.Main(m) }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaryFolder != "" {
-		_ = os.RemoveAll(binaryFolder)
-	}
-	os.Exit(code)
-}
-
-// binary is portico with failpoints, built once.
-var binary = sync.OnceValues(func() (path string, err error) {
-	if binaryFolder, err = os.MkdirTemp("", "gauntlet-test-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(binaryFolder, "portico")
-	build := exec.Command("go", "build", "-tags", "gauntlet", "-o", path, "github.com/portico-id/portico/cmd/portico")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
+// binary is portico with failpoints.
+var binary = built.Once("github.com/portico-id/portico/cmd/portico", "-tags", "gauntlet")
 
 // slots bounds how many gauntlets run at once: each is several processes and a
 // database.

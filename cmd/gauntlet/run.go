@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/portico-id/portico/cmd/internal/loopback"
 	"github.com/portico-id/portico/internal/store"
 	"github.com/portico-id/portico/internal/store/storetest/pgcluster"
 )
@@ -161,7 +162,7 @@ func (w *world) databaseAt(proxy string) (string, error) {
 }
 
 func (w *world) buildProvider(ctx context.Context) error {
-	address, err := freeAddress(ctx)
+	address, err := loopback.FreeAddress(ctx)
 	if err != nil {
 		return err
 	}
@@ -245,10 +246,10 @@ func (w *world) buildReplica(ctx context.Context, i int, postgres string) error 
 	if r.proxied, err = w.databaseAt(listener.Addr().String()); err != nil {
 		return err
 	}
-	if r.api, err = freeAddress(ctx); err != nil {
+	if r.api, err = loopback.FreeAddress(ctx); err != nil {
 		return err
 	}
-	if r.ops, err = freeAddress(ctx); err != nil {
+	if r.ops, err = loopback.FreeAddress(ctx); err != nil {
 		return err
 	}
 	w.fleet.replicas = append(w.fleet.replicas, r)

@@ -2,15 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/portico-id/portico/internal/await"
+	"github.com/portico-id/portico/internal/built"
 )
 
 // roll runs the program with the flags and returns what it says.
@@ -29,29 +25,10 @@ func roll(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// binaryFolder is removed by TestMain.
-var binaryFolder string
+func TestMain(m *testing.M) { built.Main(m) }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaryFolder != "" {
-		_ = os.RemoveAll(binaryFolder)
-	}
-	os.Exit(code)
-}
-
-// binary is portico as it would be run, built once.
-var binary = sync.OnceValues(func() (path string, err error) {
-	if binaryFolder, err = os.MkdirTemp("", "rolling-test-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(binaryFolder, "portico")
-	build := exec.Command("go", "build", "-o", path, "github.com/portico-id/portico/cmd/portico")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
+// binary is portico as it would be run.
+var binary = built.Once("github.com/portico-id/portico/cmd/portico")
 
 // TestReplicasAreRestartedInTurnAndNoRequestFails runs by itself: the others
 // want requests to fail, and this machine is theirs as well.

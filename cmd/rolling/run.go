@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/portico-id/portico/cmd/internal/loopback"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/store"
 	"github.com/portico-id/portico/internal/store/storetest/pgcluster"
@@ -185,8 +186,8 @@ func (w *world) startSimulator(ctx context.Context) error {
 	w.serve(back, w.sim)
 	for i := range w.options.replicas {
 		r := &replica{index: i, binary: w.options.binary}
-		if r.api, err = freeAddress(ctx); err == nil {
-			r.ops, err = freeAddress(ctx)
+		if r.api, err = loopback.FreeAddress(ctx); err == nil {
+			r.ops, err = loopback.FreeAddress(ctx)
 		}
 		if err == nil {
 			r.log, err = os.Create(filepath.Join(w.folder, fmt.Sprintf("replica-%d.log", i)))

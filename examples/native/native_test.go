@@ -15,38 +15,20 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/portico-id/portico/internal/await"
+	"github.com/portico-id/portico/internal/built"
 )
 
 // demo is Portico with all that it needs, as `make run` starts it.
 type demo struct{ api, sim string }
 
-// binaryFolder is removed by TestMain.
-var binaryFolder string
+func TestMain(m *testing.M) { built.Main(m) }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binaryFolder != "" {
-		_ = os.RemoveAll(binaryFolder)
-	}
-	os.Exit(code)
-}
-
-// builtDemo is the demo's binary, built once.
-var builtDemo = sync.OnceValues(func() (path string, err error) {
-	if binaryFolder, err = os.MkdirTemp("", "native-test-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(binaryFolder, "demo")
-	if out, err := exec.Command("go", "build", "-o", path, "../../cmd/demo").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
+// builtDemo is the demo's binary.
+var builtDemo = built.Once("github.com/portico-id/portico/cmd/demo")
 
 func startDemo(t *testing.T) demo {
 	t.Helper()

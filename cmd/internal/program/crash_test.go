@@ -6,33 +6,19 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/built"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
-// binaryFolder is removed by TestMain.
-var binaryFolder string
-
-// binary is portico as it would be run, built once.
-var binary = sync.OnceValues(func() (path string, err error) {
-	if binaryFolder, err = os.MkdirTemp("", "portico-test-"); err != nil {
-		return "", err
-	}
-	path = filepath.Join(binaryFolder, "portico")
-	build := exec.Command("go", "build", "-o", path, "github.com/portico-id/portico/cmd/portico")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
+// binary is portico as it would be run.
+var binary = built.Once("github.com/portico-id/portico/cmd/portico")
 
 // process is a Portico of its own.
 type process struct {

@@ -1,4 +1,4 @@
-package main
+package loopback
 
 import (
 	"context"
@@ -16,8 +16,8 @@ import (
 //nolint:gochecknoglobals // several runs in one process must not meet
 var ports atomic.Int64
 
-// freeAddress returns a loopback address that nobody listens on.
-func freeAddress(ctx context.Context) (string, error) {
+// FreeAddress returns a loopback address that nobody listens on.
+func FreeAddress(ctx context.Context) (string, error) {
 	var lc net.ListenConfig
 	for range 200 {
 		address := fmt.Sprintf("127.0.0.1:%d", 10000+(int64(os.Getpid())*131+ports.Add(1))%20000)

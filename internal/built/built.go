@@ -1,0 +1,60 @@
+package built
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// folders have what was built, until Remove.
+var folders struct { //nolint:gochecknoglobals // of the test's process
+	sync.Mutex
+
+	paths []string
+}
+
+// Once returns a function that builds the command of an import path, with flags
+// of go build, when it is called first, and returns where it is.
+func Once(importPath string, flags ...string) func() (path string, err error) {
+	return sync.OnceValues(func() (string, error) {
+		folder, err := os.MkdirTemp("", "portico-test-")
+		if err != nil {
+			return "", err
+		}
+		folders.Lock()
+		folders.paths = append(folders.paths, folder)
+		folders.Unlock()
+		path := filepath.Join(folder, filepath.Base(importPath))
+		build := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), importPath)...) //nolint:gosec,noctx // a test's own
+		if out, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build %s: %w: %s", importPath, err, out)
+		}
+		return path, nil
+	})
+}
+
+// Main runs the tests of a package, and removes what they have built.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := Remove(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// Remove removes what was built.
+func Remove() error {
+	folders.Lock()
+	defer folders.Unlock()
+	var failed error
+	for _, path := range folders.paths {
+		failed = errors.Join(failed, os.RemoveAll(path))
+	}
+	folders.paths = nil
+	return failed
+}
