@@ -9,6 +9,7 @@
 //
 //	GET /me       a fixed answer by Echo, Echo + pgx with one query a request, Portico
 //	POST /signup  the same, with the writes in one statement; Portico with its limits and without
+//	logins        GET /login and GET /callback by a provider that answers at once; Echo + x/oauth2 + go-oidc + pgx
 //	refused       requests that get no further than a look at them
 //	provisioning  sign-ups that wait, by a provider of no latency and of 50 ms, against workers ÷ latency
 //	sizes         start to ready, memory when idle, the binary
@@ -23,19 +24,22 @@
 // than one of many, and so do the ratios of who needs few: the less else runs,
 // the truer they are.
 //
-//	contest.go       what a contest and a contestant are; the list of contests
-//	me.go            GET /me
-//	fixed.go         …by an Echo handler that knows its answer
-//	handwritten.go   …by Echo + pgx
-//	signup.go        POST /signup, and what is refused
-//	provisioning.go  the workers, and the provider that they call
-//	sizes.go         the program by itself
-//	portico.go       Portico, for whatever is asked
-//	run.go           rounds
-//	database.go      the database and its rows
-//	process.go       contestants and the load generator as processes
-//	load.go          the load generator
-//	report.go        medians, ratios, the table
+//	contest.go             what a contest and a contestant are; the list of contests
+//	me.go                  GET /me
+//	fixed.go               …by an Echo handler that knows its answer
+//	handwritten.go         …by Echo + pgx
+//	signup.go              POST /signup, and what is refused
+//	handwritten_signup.go  …by Echo + pgx
+//	login.go               logins, and the provider that they go to
+//	handwritten_login.go   …by Echo + x/oauth2 + go-oidc + pgx
+//	provisioning.go        the workers, and the provider that they call
+//	sizes.go               the program by itself
+//	portico.go             Portico, for whatever is asked
+//	run.go                 rounds
+//	database.go            the database and its rows
+//	process.go             contestants and the load generator as processes
+//	load.go                the load generator
+//	report.go              medians, ratios, the table
 //
 // It refuses to explain: -profile writes profiles of each contestant.
 package main

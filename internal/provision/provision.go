@@ -89,8 +89,9 @@ type Store interface {
 	// FindUserSubject returns a user without a sign-up. It returns ErrNotFound
 	// when there is no such user.
 	FindUserSubject(ctx context.Context, id directory.UserID) (Subject, error)
-	// Enlist gives the sign-up its user: the one who has the address, or a new
-	// one made of the candidate.
+	// Enlist gives the sign-up its user, unless it has one: the one who has the
+	// address, or a new one made of the candidate. It returns ErrNotFound when
+	// there is no such sign-up.
 	Enlist(ctx context.Context, id signup.ID, at time.Time) (Subject, error)
 	// Settle records that nothing is left to do for the sign-up.
 	Settle(ctx context.Context, id signup.ID, at time.Time) error
@@ -182,10 +183,7 @@ const (
 // after that too.
 func (s *Service) Carry(ctx context.Context, id signup.ID) (again time.Duration, err error) {
 	begun := s.Now()
-	subject, err := s.Store.FindSubject(ctx, id)
-	if err == nil && subject.Kind == "" {
-		subject, err = s.Store.Enlist(ctx, id, begun.UTC())
-	}
+	subject, err := s.Store.Enlist(ctx, id, begun.UTC())
 	if err != nil || subject.Settled {
 		return 0, err
 	}

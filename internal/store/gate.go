@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -67,14 +68,17 @@ func (s *Store) LoadGate(ctx context.Context) (gate.State, error) {
 }
 
 func loadGate(db *gorm.DB) (gateRow, error) {
-	var row gateRow
-	found := db.Raw(`
-		SELECT name, empty_at, failures, closures, closed_because, closed_since, closed_until, refused_token
-		FROM provider_gate WHERE name = @name`, map[string]any{"name": gateName}).Scan(&row)
-	if found.Error == nil && found.RowsAffected == 0 {
+	// Every call to the provider asks, before it and after it: by the handle
+	// beneath GORM, whose own part would be most of it.
+	row := gateRow{Name: gateName}
+	err := db.Statement.ConnPool.QueryRowContext(db.Statement.Context, `
+		SELECT empty_at, failures, closures, closed_because, closed_since, closed_until, refused_token
+		FROM provider_gate WHERE name = '`+gateName+`'`).
+		Scan(&row.EmptyAt, &row.Failures, &row.Closures, &row.ClosedBecause, &row.ClosedSince, &row.ClosedUntil, &row.RefusedToken)
+	if errors.Is(err, sql.ErrNoRows) {
 		return gateRow{}, errNoGate
 	}
-	return row, found.Error
+	return row, err
 }
 
 var errNoGate = errors.New("provider_gate has lost its row: insert it as its migration did")

@@ -39,6 +39,12 @@ func (s *Store) FindSubject(ctx context.Context, id signup.ID) (provision.Subjec
 // made of the candidate, who is forgotten then. It returns
 // provision.ErrNotFound when there is no such sign-up.
 func (s *Store) Enlist(ctx context.Context, id signup.ID, at time.Time) (provision.Subject, error) {
+	if subject, done, err := s.enlistAtOnce(ctx, id, at); done || err != nil {
+		return subject, err
+	}
+	if subject, err := s.FindSubject(ctx, id); err != nil || subject.Kind != "" {
+		return subject, err
+	}
 	var subject provision.Subject
 	err := s.transact(ctx, func(tx *gorm.DB) error {
 		var receipt signupRow
@@ -118,6 +124,9 @@ func meet(tx *gorm.DB, candidate userRow) (signup.Kind, userRow, error) {
 // BeginAttempt records that another create is about to be sent, unless another
 // worker has begun it. It reports whether it did.
 func (s *Store) BeginAttempt(ctx context.Context, subject provision.Subject, ambiguousUntil, at time.Time) (bool, error) {
+	if begun, err := s.beginAtOnce(ctx, subject, ambiguousUntil, at); begun || err != nil {
+		return begun, err
+	}
 	return s.move(ctx, subject, transition{at: at, to: directory.Provisioning, point: "attempt"}, map[string]any{
 		"provision_attempt":         subject.Attempt + 1,
 		"provision_ambiguous_until": storedTime(ambiguousUntil),
@@ -138,7 +147,14 @@ func (s *Store) Postpone(ctx context.Context, subject provision.Subject, p provi
 // written once: a user who has one is not touched. It returns
 // provision.ErrInternalIDTaken when another user here has that id.
 func (s *Store) Invite(ctx context.Context, subject provision.Subject, internalID directory.InternalID, at time.Time) (bool, error) {
-	moved, err := s.move(ctx, subject, transition{at: at, to: directory.Invited, point: "invite"}, map[string]any{
+	moved, err := s.inviteAtOnce(ctx, subject, internalID, at)
+	if violates(err, "users_internal_id_key") {
+		return false, provision.ErrInternalIDTaken
+	}
+	if moved || err != nil {
+		return moved, err
+	}
+	moved, err = s.move(ctx, subject, transition{at: at, to: directory.Invited, point: "invite"}, map[string]any{
 		"internal_id":                string(internalID),
 		"made_there":                 subject.MadeThere,
 		"provision_ambiguous_until":  nil,
@@ -186,7 +202,7 @@ func sameAttempt(query *gorm.DB, s *Store, subject provision.Subject) *gorm.DB {
 func (s *Store) move(
 	ctx context.Context, subject provision.Subject, t transition, change map[string]any, conditions ...condition,
 ) (moved bool, err error) {
-	t.user, t.signup, t.from = string(subject.User.ID), string(subject.Signup), subject.User.Status
+	t = transitionOf(subject, t)
 	change["status"] = string(t.to)
 	change["updated_at"] = storedTime(t.at)
 	err = s.transact(ctx, func(tx *gorm.DB) error {
@@ -203,15 +219,26 @@ func (s *Store) move(
 		if err := s.moved(tx, t, change["internal_id"] != nil && after.Sync == string(directory.SyncPending)); err != nil {
 			return err
 		}
-		if failpoint.Enabled && t.point != "" {
-			failpoint.Here(t.point + ".before_commit")
-		}
+		t.reached(".before_commit")
 		return nil
 	})
-	if failpoint.Enabled && moved && err == nil && t.point != "" {
-		failpoint.Here(t.point + ".after_commit")
+	if moved = moved && err == nil; moved {
+		t.reached(".after_commit")
 	}
-	return moved && err == nil, err
+	return moved, err
+}
+
+// transitionOf is a transition of the subject's user.
+func transitionOf(subject provision.Subject, t transition) transition {
+	t.user, t.signup, t.from = string(subject.User.ID), string(subject.Signup), subject.User.Status
+	return t
+}
+
+// reached is the place of a fail point.
+func (t transition) reached(point string) {
+	if failpoint.Enabled && t.point != "" {
+		failpoint.Here(t.point + point)
+	}
 }
 
 // moved writes the audit's line, and the job that carries what has changed

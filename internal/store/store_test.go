@@ -28,13 +28,18 @@ var moment = time.Date(2026, 3, 1, 12, 0, 0, 123456000, time.UTC)
 func newStore(t *testing.T, databaseURL string) (*store.DB, *store.Store) {
 	t.Helper()
 	db := storetest.Open(t, databaseURL)
+	return db, storeOf(t, db)
+}
+
+func storeOf(t *testing.T, db *store.DB) *store.Store {
+	t.Helper()
 	jobs, err := queue.New(queue.Config{
 		DB: db.SQL(), Pool: db.Pool(), Workers: 1, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return db, store.New(db, jobs)
+	return store.New(db, jobs)
 }
 
 // accept stores a sign-up and returns its id and its candidate's.
