@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
@@ -53,12 +52,7 @@ func (s *Store) noteAtOnce(ctx context.Context, t transition, statement string, 
 	var user directory.UserID
 	params, into := append(note.noteValues(), others...), append([]any{&user}, into...)
 	t.reached(".before_commit")
-	run := func() error { return s.pool.QueryRow(ctx, statement, params...).Scan(into...) }
-	err = run()
-	if err != nil && pgconn.SafeToRetry(err) {
-		// A connection from before the database was restarted: nothing was sent.
-		err = run()
-	}
+	err = sentOnce(func() error { return s.pool.QueryRow(ctx, statement, params...).Scan(into...) })
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"gorm.io/gorm"
 
 	"github.com/portico-id/portico/internal/ratelimit"
@@ -29,7 +30,7 @@ func (s *Store) TakeTokens(ctx context.Context, now time.Time, buckets []ratelim
 	}
 	now = storedTime(now)
 	take := s.takeInTurn
-	if s.db.Name() == string(Postgres) {
+	if s.pool != nil {
 		take = s.takeAtOnce
 	}
 	rows, err := take(ctx, now, buckets)
@@ -73,37 +74,40 @@ func outcome(now time.Time, buckets []ratelimit.Bucket, rows []rateLimitRow) rat
 // snapshot has them. Only a row that was added in between is not seen; what is
 // taken from it is added to it all the same.
 func (s *Store) takeAtOnce(ctx context.Context, now time.Time, buckets []ratelimit.Bucket) ([]rateLimitRow, error) {
-	row := "(" + s.cast("text") + ", " + s.cast("timestamptz") + ", " + s.cast("timestamptz") + ")"
-	args := make([]any, 0, 3*len(buckets)+3)
-	keys := make([]string, 0, len(buckets))
-	for _, b := range buckets {
-		args = append(args, b.Key, b.Limit.Latest(now), b.Limit.Take(time.Time{}, now))
-		keys = append(keys, b.Key)
+	keys, latest, ifNew := make([]string, len(buckets)), make([]time.Time, len(buckets)), make([]time.Time, len(buckets))
+	for i, b := range buckets {
+		keys[i], latest[i], ifNew[i] = b.Key, b.Limit.Latest(now), b.Limit.Take(time.Time{}, now)
 	}
-	args = append(args, keys, now, now)
-	var rows []rateLimitRow
-	err := s.db.WithContext(ctx).Raw(`
-		WITH wanted (bucket, latest, if_new) AS (
-			VALUES `+strings.Repeat(row+", ", len(buckets)-1)+row+`
-		), locked AS MATERIALIZED (
-			SELECT count(pg_advisory_xact_lock(hashtextextended(bucket, 0))) AS names
-			FROM (SELECT bucket FROM wanted ORDER BY bucket) AS in_order
-		), held AS MATERIALIZED (
-			SELECT bucket, empty_at FROM rate_limits
-			WHERE bucket IN ? AND (SELECT names FROM locked) > 0
-			FOR UPDATE
-		), judged AS MATERIALIZED (
-			SELECT bucket, if_new, empty_at, bool_and(empty_at IS NULL OR empty_at <= latest) OVER () AS taken
-			FROM wanted LEFT JOIN held USING (bucket)
-		), taking AS (
-			INSERT INTO rate_limits (bucket, empty_at)
-			SELECT bucket, if_new FROM judged WHERE taken
-			ON CONFLICT (bucket) DO UPDATE
-			SET empty_at = greatest(rate_limits.empty_at, `+s.cast("timestamptz")+`) + (excluded.empty_at - `+s.cast("timestamptz")+`)
-		)
-		SELECT bucket, empty_at, taken FROM judged`, args...).Scan(&rows).Error
-	return rows, err
+	var taken []rateLimitRow
+	err := sentOnce(func() error {
+		rows, _ := s.pool.Query(ctx, takeTokens, keys, latest, ifNew, now) // CollectRows has its error, too
+		var err error
+		taken, err = pgx.CollectRows(rows, pgx.RowToStructByPos[rateLimitRow])
+		return err
+	})
+	return taken, err
 }
+
+const takeTokens = `
+	WITH wanted AS (
+		SELECT bucket, latest, if_new FROM unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) AS of (bucket, latest, if_new)
+	), locked AS MATERIALIZED (
+		SELECT count(pg_advisory_xact_lock(hashtextextended(bucket, 0))) AS names
+		FROM (SELECT bucket FROM wanted ORDER BY bucket) AS in_order
+	), held AS MATERIALIZED (
+		SELECT bucket, empty_at FROM rate_limits
+		WHERE bucket = ANY ($1) AND (SELECT names FROM locked) > 0
+		FOR UPDATE
+	), judged AS MATERIALIZED (
+		SELECT bucket, if_new, empty_at, bool_and(empty_at IS NULL OR empty_at <= latest) OVER () AS taken
+		FROM wanted LEFT JOIN held USING (bucket)
+	), taking AS (
+		INSERT INTO rate_limits (bucket, empty_at)
+		SELECT bucket, if_new FROM judged WHERE taken
+		ON CONFLICT (bucket) DO UPDATE
+		SET empty_at = greatest(rate_limits.empty_at, $4) + (excluded.empty_at - $4)
+	)
+	SELECT bucket, empty_at, taken FROM judged`
 
 // takeInTurn is one transaction, for SQLite, which has one writer at a time and
 // no arithmetic for times.

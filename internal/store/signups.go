@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
@@ -80,7 +79,7 @@ func (s *Store) redeemFor(tx *gorm.DB, a signup.Acceptance) (invitation.ID, erro
 // become one.
 func (s *Store) acceptAtOnce(ctx context.Context, a signup.Acceptance) error {
 	failpoint.Here("accept.before_commit")
-	insert := func() error {
+	err := sentOnce(func() error {
 		_, err := s.pool.Exec(ctx, `WITH job AS (`+s.jobs.SignupInsert()+`)
 			INSERT INTO signups (id, receipt_hash, locale, terms_version, created_at, candidate_id,
 			                     email, email_canonical, display_name, resend_after)
@@ -88,12 +87,7 @@ func (s *Store) acceptAtOnce(ctx context.Context, a signup.Acceptance) error {
 			string(a.ID), s.jobs.SignupMetadata(ctx), a.ReceiptHash[:], a.Locale, a.TermsVersion, storedTime(a.At), string(a.Candidate),
 			a.Email.String(), a.Email.Canonical(), a.DisplayName, storedTime(a.ResendAfter))
 		return err
-	}
-	err := insert()
-	if err != nil && pgconn.SafeToRetry(err) {
-		// A connection from before the database was restarted: nothing was sent.
-		err = insert()
-	}
+	})
 	if err != nil {
 		return translate(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"gorm.io/gorm"
 
@@ -62,6 +63,17 @@ func (s *Store) transact(ctx context.Context, do func(tx *gorm.DB) error) error 
 	err := translate(s.db.WithContext(context.WithValue(ctx, eventsKey{}, &written)).Transaction(do))
 	if err == nil {
 		s.logEvents(ctx, written)
+	}
+	return err
+}
+
+// sentOnce runs one statement of the pool, once more if it was not sent: the
+// connection was from before the database was restarted. database/sql does the
+// same for what goes through it.
+func sentOnce(do func() error) error {
+	err := do()
+	if err != nil && pgconn.SafeToRetry(err) {
+		err = do()
 	}
 	return err
 }
