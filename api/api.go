@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -67,6 +68,8 @@ type API struct {
 	proxies proxies
 	echo    *echo.Echo
 	ops     *echo.Echo
+
+	underWay atomic.Int64 // requests
 }
 
 // New returns the API. It returns an error when the configuration contradicts

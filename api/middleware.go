@@ -107,6 +107,8 @@ func readsNoMore(r *http.Request) bool {
 func (a *API) log(by watchers) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			alone := a.underWay.Add(1) == 1
+			defer a.underWay.Add(-1)
 			start := a.config.Now()
 			watch := by.of(c.Request().Method, c.Path())
 			ctx := c.Request().Context()
@@ -120,6 +122,9 @@ func (a *API) log(by watchers) echo.MiddlewareFunc {
 				c.Error(err) // answers, so that the status below is the one sent
 			}
 			took := a.config.Now().Sub(start)
+			if alone {
+				sendWhole(c.Response())
+			}
 			a.logRequest(ctx, c, took)
 			if watch != nil {
 				n := note(c)
@@ -127,6 +132,15 @@ func (a *API) log(by watchers) echo.MiddlewareFunc {
 			}
 			return nil
 		}
+	}
+}
+
+// sendWhole sends an answer that is whole without waiting for the handler's end:
+// whoever is the only one need not wait for the line of the log. Among many the
+// processor has other things to do than to begin with the next request first.
+func sendWhole(r *echo.Response) {
+	if _, whole := r.Header()[echo.HeaderContentLength]; whole && r.Committed {
+		_ = http.NewResponseController(r.Writer).Flush() // what cannot be sent now is sent then
 	}
 }
 
@@ -177,7 +191,7 @@ func (a *API) recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 
 // cors lets pages of exactly the configured origins read answers.
 func (a *API) cors() echo.MiddlewareFunc {
-	return middleware.CORSWithConfig(middleware.CORSConfig{
+	check := middleware.CORSWithConfig(middleware.CORSConfig{
 		// A function, since Echo reads a list as patterns.
 		AllowOriginFunc: func(origin string) (bool, error) { return a.origins.trusted[origin], nil },
 		AllowMethods:    []string{http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete},
@@ -191,6 +205,17 @@ func (a *API) cors() echo.MiddlewareFunc {
 		AllowCredentials: true,
 		MaxAge:           600,
 	})
+	vary := []string{echo.HeaderOrigin}
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		checked := check(next)
+		return func(c echo.Context) error {
+			if r := c.Request(); r.Method != http.MethodOptions && len(r.Header[echo.HeaderOrigin]) == 0 {
+				c.Response().Header()[echo.HeaderVary] = vary // nothing else depends on an origin that there is not
+				return next(c)
+			}
+			return checked(c)
+		}
+	}
 }
 
 // answerError answers with the problem document that err stands for.
