@@ -39,12 +39,10 @@ func Once(importPath string, flags ...string) func() (path string, err error) {
 
 // Main runs the tests of a package, and removes what they have built.
 func Main(m *testing.M) {
-	code := m.Run()
+	m.Run() // with whose result the process exits
 	if err := Remove(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		code = 1
 	}
-	os.Exit(code)
 }
 
 // Remove removes what was built.
