@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -86,6 +87,30 @@ func TestTooSlowIsWhatMissesHalfOfItsTarget(t *testing.T) {
 	for times, want := range map[float64]bool{0.74: true, 0.76: false, 1.4: false, 2: false} {
 		if got := contestOf(times).tooSlow(); got != want {
 			t.Errorf("%g times as much is too slow: %v", times, got)
+		}
+	}
+}
+
+func TestWhatIsTooSlowIsMeasuredAgainAndFoundSlowTheThirdTime(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		check    bool
+		outcomes []bool // slow, by turns
+		measured int
+		slow     bool
+	}{
+		"fast":                  {true, []bool{false}, 1, false},
+		"slow once":             {true, []bool{true, false}, 2, false},
+		"slow each time":        {true, []bool{true, true, true}, 3, true},
+		"slow, and nobody asks": {false, []bool{true}, 1, true},
+	} {
+		measured := 0
+		slow, err := options{check: test.check}.insist(io.Discard, func() (bool, error) {
+			measured++
+			return test.outcomes[measured-1], nil
+		})
+		if slow != test.slow || measured != test.measured || err != nil {
+			t.Errorf("%s: slow %v after %d, %v", name, slow, measured, err)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func commandLine(args []string, out io.Writer) (options, error) {
 	flags.IntVar(&o.signups, "signups", 2000, "sign-ups that wait, where provisioning is measured")
 	flags.IntVar(&o.starts, "starts", 9, "starts of the program by itself, of which the median counts")
 	flags.StringVar(&o.only, "only", "", "part of the name of what to measure, in place of all")
-	flags.BoolVar(&o.check, "check", false, "exit with 1 if a ratio is below half its target")
+	flags.BoolVar(&o.check, "check", false, "exit with 1 if a ratio is below half its target three times")
 	flags.StringVar(&o.profile, "profile", "", "folder for profiles of each contestant: CPU and allocations")
 	flags.Func("connections", "numbers of connections, comma-separated, in place of each contest's own", func(list string) error {
 		for text := range strings.SplitSeq(list, ",") {

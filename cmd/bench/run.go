@@ -43,7 +43,7 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		slow = slow || tooSlow
 	}
 	if o.measures("provisioning") {
-		tooSlow, err := printProvisioning(ctx, o, out)
+		tooSlow, err := o.insist(out, func() (bool, error) { return printProvisioning(ctx, o, out) })
 		if err != nil {
 			return err
 		}
@@ -69,12 +69,27 @@ func (c contest) print(ctx context.Context, o options, databaseURL string, out i
 	if !o.measures(c.name) {
 		return false, nil
 	}
-	t, err := c.run(ctx, o, databaseURL)
-	if err != nil {
-		return false, err
+	return o.insist(out, func() (bool, error) {
+		t, err := c.run(ctx, o, databaseURL)
+		if err != nil {
+			return false, err
+		}
+		t.print(out)
+		return t.tooSlow(), nil
+	})
+}
+
+// insist measures again, where that is to be checked, what was too slow: a
+// machine that others use can be busy for a while, and a program that has become
+// slow is slow every time.
+func (o options) insist(out io.Writer, measure func() (slow bool, err error)) (slow bool, err error) {
+	for range 3 {
+		if slow, err = measure(); err != nil || !slow || !o.check {
+			return slow, err
+		}
+		fmt.Fprintln(out, "\n  a ratio is below half its target")
 	}
-	t.print(out)
-	return t.tooSlow(), nil
+	return true, nil
 }
 
 // run starts all contestants and measures them in turns.
