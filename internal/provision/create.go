@@ -15,12 +15,15 @@ import (
 // without the provider having refused anything.
 const classInternalIDTaken = beyondidentity.Class("internal_id_taken")
 
-// provision moves the subject's user one step.
+// underWay reports whether a user is still to be brought to the provider.
+func underWay(status directory.Status) bool {
+	return status == directory.Received || status == directory.Provisioning
+}
+
+// provision moves the subject's user one step. It returns zero once they are
+// somewhere, which settles the sign-up that made them, too.
 func (s *Service) provision(ctx context.Context, subject Subject) (time.Duration, error) {
-	switch subject.User.Status {
-	case directory.Received, directory.Provisioning:
-	case directory.Invited, directory.Active, directory.Suspended, directory.Failed,
-		directory.Conflict, directory.Deleting, directory.Deleted:
+	if !underWay(subject.User.Status) {
 		return 0, nil
 	}
 	if subject.AdoptInternalID != "" {
@@ -194,9 +197,10 @@ func (s *Service) invite(ctx context.Context, subject Subject, user beyondidenti
 	if err != nil {
 		return 0, err
 	}
-	if moved {
-		s.Log.InfoContext(ctx, "user is invited", s.about(subject)...)
+	if !moved {
+		return busyRetry, nil // somebody else has, and may have settled nothing
 	}
+	s.Log.InfoContext(ctx, "user is invited", s.about(subject)...)
 	return 0, nil
 }
 
@@ -207,10 +211,11 @@ func (s *Service) refuse(
 	if err != nil {
 		return 0, err
 	}
-	if moved {
-		s.Log.ErrorContext(ctx, "provider will not have the user", append(s.about(subject),
-			slog.String("status", string(status)), slog.Any("error", why))...)
+	if !moved {
+		return busyRetry, nil
 	}
+	s.Log.ErrorContext(ctx, "provider will not have the user", append(s.about(subject),
+		slog.String("status", string(status)), slog.Any("error", why))...)
 	return 0, nil
 }
 
@@ -229,7 +234,7 @@ func (s *Service) postpone(
 	}
 	s.Log.WarnContext(ctx, "provisioning is postponed", append(s.about(subject),
 		slog.Float64("again_in_s", again.Seconds()), slog.Any("error", why))...)
-	return again, nil
+	return max(again, time.Millisecond), nil
 }
 
 // backoff doubles from firstRetry to longestRetry.

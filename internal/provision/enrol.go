@@ -158,9 +158,10 @@ func (s *Service) adopt(ctx context.Context, subject Subject, found beyondidenti
 	if err != nil {
 		return 0, err
 	}
-	if moved {
-		s.Log.InfoContext(ctx, "user is taken over", append(s.about(subject), slog.Bool("enrolled", found.HasActivePasskey))...)
+	if !moved {
+		return busyRetry, nil
 	}
+	s.Log.InfoContext(ctx, "user is taken over", append(s.about(subject), slog.Bool("enrolled", found.HasActivePasskey))...)
 	return 0, nil
 }
 

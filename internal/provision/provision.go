@@ -111,10 +111,12 @@ type Attempts interface {
 	// Postpone records why the attempt did not settle the user, and what
 	// counts of it.
 	Postpone(ctx context.Context, s Subject, p Postponement) (bool, error)
-	// Invite records that the provider has the user, and under which id. It
-	// returns ErrInternalIDTaken when another user has that id.
+	// Invite records that the provider has the user, and under which id, and
+	// that nothing is left to do for the sign-up that made them. It returns
+	// ErrInternalIDTaken when another user has that id.
 	Invite(ctx context.Context, s Subject, internalID directory.InternalID, at time.Time) (bool, error)
-	// Refuse ends provisioning in status failed or conflict.
+	// Refuse ends provisioning in status failed or conflict, and settles the
+	// sign-up as Invite does.
 	Refuse(ctx context.Context, s Subject, status directory.Status, class string, at time.Time) (bool, error)
 }
 
@@ -188,11 +190,12 @@ func (s *Service) Carry(ctx context.Context, id signup.ID) (again time.Duration,
 		return 0, err
 	}
 	settled := s.Now
-	if subject.Kind == signup.New {
-		again, err = s.provision(ctx, subject)
-	} else {
+	switch {
+	case subject.Kind != signup.New:
 		again, err = s.meet(ctx, subject)
 		settled = func() time.Time { return s.pace.since(begun, s.Now()) }
+	case underWay(subject.User.Status):
+		return s.provision(ctx, subject) // its last step settles the sign-up
 	}
 	if err != nil || again > 0 {
 		return again, err

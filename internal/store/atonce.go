@@ -130,7 +130,12 @@ func (s *Store) inviteAtOnce(ctx context.Context, subject provision.Subject, int
 			                 provision_last_error_class = NULL, check_at = $20, updated_at = $21
 			WHERE id = $22 AND status = 'provisioning' AND internal_id IS NULL AND sync <> 'pending' AND `+nobodyListens+`
 			RETURNING id
-		), noted AS (`+noteMoved+`)
+		), noted AS (`+noteMoved+`), settled AS (
+			UPDATE signups SET settled_at = $21 WHERE id = $23 AND settled_at IS NULL AND EXISTS (SELECT FROM moved)
+		)
 		SELECT id FROM moved`,
-		[]any{string(internalID), subject.MadeThere, storedTime(at.Add(firstCheck)), storedTime(at), string(subject.User.ID)})
+		[]any{
+			string(internalID), subject.MadeThere, storedTime(at.Add(firstCheck)), storedTime(at), string(subject.User.ID),
+			orNull(string(settledBy(subject, directory.Invited))),
+		})
 }

@@ -71,8 +71,8 @@ func carry(t *testing.T, s *store.Store, id signup.ID) provision.Subject {
 	if moved, err := s.Invite(t.Context(), subject, identityOf(subject.User.ID).InternalID, moment); !moved || err != nil {
 		t.Fatalf("invite: %v, %v", moved, err)
 	}
-	if err := s.Settle(t.Context(), id, moment); err != nil {
-		t.Fatal(err)
+	if !find(t, s, id).Settled {
+		t.Error("the sign-up is not settled")
 	}
 	return subject
 }
@@ -83,7 +83,8 @@ func TestEachStepOfASignupIsOneStatement(t *testing.T) {
 	id, _ := accept(t, s, "anna@example.com")
 	statements.take()
 	subject := carry(t, s, id)
-	if texts := statements.take(); len(texts) != 4 {
+	texts := slices.DeleteFunc(statements.take(), func(text string) bool { return strings.HasPrefix(text, "SELECT") }) // the test's own
+	if len(texts) != 3 {
 		t.Errorf("%d statements: %q", len(texts), texts)
 	}
 	want := []string{

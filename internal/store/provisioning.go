@@ -219,6 +219,11 @@ func (s *Store) move(
 		if err := s.moved(tx, t, change["internal_id"] != nil && after.Sync == string(directory.SyncPending)); err != nil {
 			return err
 		}
+		if id := settledBy(subject, t.to); id != "" {
+			if err := settleSignup(tx, id, t.at); err != nil {
+				return err
+			}
+		}
 		t.reached(".before_commit")
 		return nil
 	})
@@ -241,6 +246,19 @@ func (t transition) reached(point string) {
 	}
 }
 
+// settledBy is the sign-up for which nothing is left to do once the user who was
+// made for it has the status, or "".
+func settledBy(subject provision.Subject, to directory.Status) signup.ID {
+	switch to {
+	case directory.Invited, directory.Active, directory.Failed, directory.Conflict:
+		if subject.Kind == signup.New {
+			return subject.Signup
+		}
+	case directory.Received, directory.Provisioning, directory.Suspended, directory.Deleting, directory.Deleted:
+	}
+	return ""
+}
+
 // moved writes the audit's line, and the job that carries what has changed
 // meanwhile, if something has.
 func (s *Store) moved(tx *gorm.DB, t transition, pending bool) error {
@@ -253,11 +271,13 @@ func (s *Store) moved(tx *gorm.DB, t transition, pending bool) error {
 // Settle records that nothing is left to do for the sign-up.
 func (s *Store) Settle(ctx context.Context, id signup.ID, at time.Time) error {
 	failpoint.Here("settle.before_commit")
-	err := s.db.WithContext(ctx).Model(&signupRow{}).
-		Where("id = ?", string(id)).Where("settled_at IS NULL").
-		Update("settled_at", storedTime(at)).Error
+	err := settleSignup(s.db.WithContext(ctx), id, at)
 	if err == nil {
 		failpoint.Here("settle.after_commit")
 	}
 	return translate(err)
+}
+
+func settleSignup(tx *gorm.DB, id signup.ID, at time.Time) error {
+	return tx.Model(&signupRow{}).Where("id = ?", string(id)).Where("settled_at IS NULL").Update("settled_at", storedTime(at)).Error
 }
