@@ -55,8 +55,26 @@ func TestEveryContestantAnswersAndIsMeasured(t *testing.T) {
 			t.Errorf("the tables do not say %s", row)
 		}
 	}
+	for _, row := range []string{
+		"| GET /me, a second | 3 | N | N | N.N |  |", "| provisioning at 50ms, users a second |  | N | 640, the ideal | N.N | 0.80 |",
+		"| binary, stripped |  | N.N MiB |  |  | ≤ 40.0 MiB |",
+	} {
+		pattern := strings.ReplaceAll(regexp.QuoteMeta(row), "N", `[\d,]+`)
+		if !regexp.MustCompile(`(?m)^` + pattern + `$`).MatchString(out.String()) {
+			t.Errorf("the summary does not say %s", row)
+		}
+	}
 	if t.Failed() {
 		t.Log(out.String())
+	}
+}
+
+func TestNumbersAreReadInThousands(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[float64]string{0: "0", 999.6: "1,000", 12: "12", 15284: "15,284", 1234567: "1,234,567"} {
+		if got := thousands(n); got != want {
+			t.Errorf("%g is %s", n, got)
+		}
 	}
 }
 

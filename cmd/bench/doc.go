@@ -39,7 +39,8 @@
 //	database.go            the database and its rows
 //	process.go             contestants and the load generator as processes
 //	load.go                the load generator
-//	report.go              medians, ratios, the table
+//	report.go              medians, ratios, a contest's table
+//	summary.go             all that a run comes to, as a table of Markdown
 //
 // It refuses to explain: -profile writes profiles of each contestant.
 package main

@@ -131,7 +131,7 @@ func (d *database) carried(ctx context.Context, users int) (time.Duration, error
 
 // printProvisioning measures and prints provisioning. It reports whether a
 // ratio is below half its target.
-func printProvisioning(ctx context.Context, o options, out io.Writer) (slow bool, err error) {
+func printProvisioning(ctx context.Context, o options, all *summary, out io.Writer) (slow bool, err error) {
 	fmt.Fprintf(out, "\nprovisioning of %d sign-ups that wait, by %d workers\n  %-34s%12s%12s%12s%12s\n",
 		o.signups, program.SignupWorkers, "provider's latency", "users/s", "of ideal", "target", "CPU, ms")
 	for _, latency := range []time.Duration{0, 50 * time.Millisecond} {
@@ -144,6 +144,11 @@ func printProvisioning(ctx context.Context, o options, out io.Writer) (slow bool
 			share, target = fmt.Sprintf("%.2f", p.ratio()), fmt.Sprintf("%.2f", want)
 			slow = slow || p.ratio() < want/2
 		}
+		l := line{what: fmt.Sprintf("provisioning at %s, users a second", latency), ours: thousands(p.perSecond), ratio: share, target: target}
+		if latency > 0 {
+			l.theirs = thousands(program.SignupWorkers/latency.Seconds()) + ", the ideal"
+		}
+		*all = append(*all, l)
 		fmt.Fprintf(out, "  %-34s%12.0f%12s%12s%12.2f\n", latency, p.perSecond, share, target, p.cpu.Seconds()*1000)
 	}
 	return slow, nil

@@ -32,28 +32,30 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 	fmt.Fprintf(out, "%d cores, %d sessions, medians of %d rounds of %g s; Portico formats its access log and throws it away\n",
 		runtime.NumCPU(), o.sessions, o.rounds, o.seconds)
 	slow := false
+	var all summary
 	for _, c := range contests() {
 		if len(o.connections) > 0 {
 			c.connections = o.connections
 		}
-		tooSlow, err := c.print(ctx, o, db.url, out)
+		tooSlow, err := c.print(ctx, o, db.url, &all, out)
 		if err != nil {
 			return err
 		}
 		slow = slow || tooSlow
 	}
 	if o.measures("provisioning") {
-		tooSlow, err := o.insist(out, func() (bool, error) { return printProvisioning(ctx, o, out) })
+		tooSlow, err := o.insist(out, func() (bool, error) { return printProvisioning(ctx, o, &all, out) })
 		if err != nil {
 			return err
 		}
 		slow = slow || tooSlow
 	}
 	if o.measures("sizes") {
-		if err := printSizes(ctx, o, db.url, out); err != nil {
+		if err := printSizes(ctx, o, db.url, &all, out); err != nil {
 			return err
 		}
 	}
+	all.print(out)
 	if o.check && slow {
 		return errTooSlow
 	}
@@ -65,7 +67,7 @@ func (o options) measures(name string) bool { return strings.Contains(name, o.on
 
 // print measures the contest and writes its table, if it is wanted. It reports
 // whether a ratio is below half its target.
-func (c contest) print(ctx context.Context, o options, databaseURL string, out io.Writer) (slow bool, err error) {
+func (c contest) print(ctx context.Context, o options, databaseURL string, all *summary, out io.Writer) (slow bool, err error) {
 	if !o.measures(c.name) {
 		return false, nil
 	}
@@ -75,6 +77,7 @@ func (c contest) print(ctx context.Context, o options, databaseURL string, out i
 			return false, err
 		}
 		t.print(out)
+		all.add(t)
 		return t.tooSlow(), nil
 	})
 }
