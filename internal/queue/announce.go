@@ -9,8 +9,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// announceAfter is how long an announcement waits for others to join it.
-const announceAfter = 3 * time.Millisecond
+// announceAfter is how long an announcement waits for others to join it: each is
+// a transaction of its own, and wakes every replica.
+const announceAfter = 10 * time.Millisecond
 
 // announceLimit bounds the statement. A job that is not announced is found by
 // the next look, a second later at most.
