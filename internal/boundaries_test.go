@@ -87,7 +87,10 @@ var allowed = map[string][]string{
 }
 
 // anything may import what it likes: commands, and what only tests use.
-var anything = []string{"cmd/", "examples/", "api/apitest", "internal/await", "internal/built", "internal/login/hostile", "internal/mutate", "internal/store/storetest"}
+var anything = []string{
+	"cmd/", "examples/", "api/apitest", "internal/await", "internal/built", "internal/login/hostile", "internal/mutate",
+	"internal/store/storetest",
+}
 
 // domain packages decide; how things are stored, sent and drawn is not theirs.
 var domain = []string{
