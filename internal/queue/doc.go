@@ -27,6 +27,9 @@
 // life, on SQLite there is one process. Jobs of a process that lives, and that
 // River has lost track of while the database was away, are handed back too.
 //
+// Who stops waits for the jobs under way. Those of the upkeep (reconcile, compare,
+// housekeeping) are cancelled instead, and another process goes on with them.
+//
 // It refuses to own what a job does (package provision) and what causes it
 // (package store).
 package queue

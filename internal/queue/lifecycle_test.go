@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,35 @@ func TestStopCancelsAJobWhenItsOwnTimeIsUp(t *testing.T) {
 		})
 		if again := receive(t, "the job, again", carried); again != id {
 			t.Errorf("carried %s, not %s", again, id)
+		}
+	})
+}
+
+func TestStopWaitsForNoUpkeep(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, databaseURL string) {
+		p := newProcess(t, databaseURL)
+		begun := make(chan struct{})
+		handlers := idle()
+		handlers.Reconcile = func(ctx context.Context) error {
+			close(begun)
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		if err := p.Start(t.Context(), handlers); err != nil {
+			t.Fatal(err)
+		}
+		receive(t, "the upkeep", begun)
+		p.stop(t) // which has a limit
+		var state string
+		if err := p.db.SQL().QueryRowContext(t.Context(), `SELECT state FROM river_job WHERE kind = 'reconcile'`).Scan(&state); err != nil {
+			t.Fatal(err)
+		}
+		if state != "available" && state != "scheduled" {
+			t.Errorf("it is %s: nobody goes on with it", state)
+		}
+		if log := p.log.String(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
+			t.Errorf("logged %s", log)
 		}
 	})
 }

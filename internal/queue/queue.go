@@ -102,6 +102,8 @@ type Queue struct {
 	worker    worker
 	presence  *presence
 	forgotten *forgotten
+	leaving   context.Context //nolint:containedctx // it has ended once Stop is called
+	leave     context.CancelFunc
 }
 
 // worker is what starting and stopping needs of River's client, whose type
@@ -199,10 +201,13 @@ func (q *Queue) Start(ctx context.Context, handlers Handlers) error {
 	}
 	q.forgotten = startForgotten(ctx, q.config.DB, owner, q.config.Log)
 	settings.Middleware = []rivertype.Middleware{
-		river.WorkerMiddlewareFunc(q.watched), river.WorkerMiddlewareFunc(q.forgotten.Work), river.WorkerMiddlewareFunc(calm),
+		river.WorkerMiddlewareFunc(q.watched), river.WorkerMiddlewareFunc(q.forgotten.Work), river.WorkerMiddlewareFunc(q.yielding),
+		river.WorkerMiddlewareFunc(calm),
 	}
+	q.leaving, q.leave = context.WithCancel(ctx)
 	err := q.startWorker(ctx, settings)
 	if err != nil {
+		q.leave()
 		q.worker = nil
 		q.presence.stop()
 		q.forgotten.stop()
@@ -240,14 +245,15 @@ func (q *Queue) startWorker(ctx context.Context, settings *river.Config) (err er
 	return q.worker.Start(ctx)
 }
 
-// Stop takes no more jobs and waits for those under way. When ctx ends first
-// they are cancelled; they write what they know and are tried again by
-// whoever works the queue next.
+// Stop takes no more jobs and waits for those under way, but for the upkeep's,
+// which are cancelled. When ctx ends first the others are, too; they write what
+// they know and are tried again by whoever works the queue next.
 func (q *Queue) Stop(ctx context.Context) error {
 	q.announcer.stop()
 	if q.worker == nil {
 		return nil
 	}
+	q.leave()
 	err := q.worker.Stop(ctx)
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		hard, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

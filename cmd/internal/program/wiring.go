@@ -305,10 +305,13 @@ func parked(err error) error {
 }
 
 // logged says that a periodic job has failed. There is another soon, which is
-// as good as trying this one again.
+// as good as trying this one again. One that was told to end has not failed.
 func (p *parts) logged(name string, do func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if err := do(ctx); err != nil {
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return ctx.Err()
+			}
 			p.log.WarnContext(ctx, "periodic job has failed", slog.String("job", name), slog.Any("error", err))
 		}
 		return nil
