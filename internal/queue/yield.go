@@ -21,7 +21,8 @@ func (q *Queue) yielding(ctx context.Context, job *rivertype.JobRow, work func(c
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(q.leaving, cancel)()
+	staying := context.AfterFunc(q.leaving, cancel) //nolint:contextcheck // the end of the queue, beside that of the job
+	defer staying()
 	err := work(ctx)
 	if errors.Is(err, context.Canceled) && q.leaving.Err() != nil {
 		return river.JobSnooze(yieldFor)
