@@ -3,6 +3,7 @@ package built
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,9 @@ var folders struct { //nolint:gochecknoglobals // of the test's process
 // of go build, when it is called first, and returns where it is.
 func Once(importPath string, flags ...string) func() (path string, err error) {
 	return sync.OnceValues(func() (string, error) {
+		if err := noticeSource(); err != nil {
+			return "", err
+		}
 		folder, err := os.MkdirTemp("", "portico-test-")
 		if err != nil {
 			return "", err
@@ -35,6 +39,41 @@ func Once(importPath string, flags ...string) func() (path string, err error) {
 		}
 		return path, nil
 	})
+}
+
+// noticeSource looks at every file that a build may read. The go command keeps
+// the outcome of a test until a file that the test has looked at is another, and
+// it does not know what a build has read.
+func noticeSource() error {
+	root, err := os.Getwd() // the package's folder
+	if err != nil {
+		return err
+	}
+	for !isModule(root) {
+		above := filepath.Dir(root)
+		if above == root {
+			return errors.New("there is no go.mod above the test")
+		}
+		root = above
+	}
+	return filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // another test's, and gone
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "bin" || entry.Name() == "node_modules"):
+			return fs.SkipDir
+		case entry.Type().IsRegular():
+			_, _ = os.Stat(path)
+		}
+		return nil
+	})
+}
+
+func isModule(folder string) bool {
+	_, err := os.Stat(filepath.Join(folder, "go.mod"))
+	return err == nil
 }
 
 // Main runs the tests of a package, and removes what they have built.
