@@ -21,8 +21,8 @@ func (q *Queue) yielding(ctx context.Context, job *rivertype.JobRow, work func(c
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	staying := context.AfterFunc(q.leaving, cancel) //nolint:contextcheck // the end of the queue, beside that of the job
-	defer staying()
+	done := context.AfterFunc(q.leaving, cancel) //nolint:contextcheck // the end of the queue, beside that of the job
+	defer done()
 	err := work(ctx)
 	if errors.Is(err, context.Canceled) && q.leaving.Err() != nil {
 		return river.JobSnooze(yieldFor)

@@ -68,8 +68,8 @@ func (s *Store) LoadGate(ctx context.Context) (gate.State, error) {
 }
 
 func loadGate(db *gorm.DB) (gateRow, error) {
-	// Every call to the provider asks, before it and after it: by the handle
-	// beneath GORM, whose own part would be most of it.
+	// By the handle beneath GORM: every call to the provider asks, before it and
+	// after it.
 	row := gateRow{Name: gateName}
 	err := db.Statement.ConnPool.QueryRowContext(db.Statement.Context, `
 		SELECT empty_at, failures, closures, closed_because, closed_since, closed_until, refused_token
