@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -68,8 +67,6 @@ type API struct {
 	proxies proxies
 	echo    *echo.Echo
 	ops     *echo.Echo
-
-	underWay atomic.Int64 // requests
 }
 
 // New returns the API. It returns an error when the configuration contradicts

@@ -107,8 +107,6 @@ func readsNoMore(r *http.Request) bool {
 func (a *API) log(by watchers) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			alone := a.underWay.Add(1) == 1
-			defer a.underWay.Add(-1)
 			start := a.config.Now()
 			watch := by.of(c.Request().Method, c.Path())
 			ctx := c.Request().Context()
@@ -122,9 +120,6 @@ func (a *API) log(by watchers) echo.MiddlewareFunc {
 				c.Error(err) // answers, so that the status below is the one sent
 			}
 			took := a.config.Now().Sub(start)
-			if alone {
-				sendWhole(c.Response())
-			}
 			a.logRequest(ctx, c, took)
 			if watch != nil {
 				n := note(c)
@@ -132,15 +127,6 @@ func (a *API) log(by watchers) echo.MiddlewareFunc {
 			}
 			return nil
 		}
-	}
-}
-
-// sendWhole sends an answer that is whole without waiting for the handler's end:
-// whoever is the only one need not wait for the line of the log. Among many the
-// processor has other things to do than to begin with the next request first.
-func sendWhole(r *echo.Response) {
-	if _, whole := r.Header()[echo.HeaderContentLength]; whole && r.Committed {
-		_ = http.NewResponseController(r.Writer).Flush() // what cannot be sent now is sent then
 	}
 }
 

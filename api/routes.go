@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -228,7 +227,6 @@ func (c *call) send(status int, encode func(buffer []byte) ([]byte, error)) erro
 		return err
 	}
 	*buffer = append(*buffer, '\n')
-	c.w.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(len(*buffer))} // so that it can be sent at once
 	return c.Blob(status, "application/json; charset=utf-8", *buffer)
 }
 
