@@ -258,7 +258,7 @@ func TestARevocationIsSeenByTheVeryNextLookUp(t *testing.T) {
 			}
 			early := []<-chan outcome{j.ask(t.Context(), j.opened[0].Token), j.ask(t.Context(), j.opened[0].Token)}
 			j.waiting(2)
-			close(j.store.door)
+			j.openDoor()
 			for range 2 { // their query, and its answer
 				<-j.store.came
 			}

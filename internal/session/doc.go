@@ -17,7 +17,8 @@
 //
 //	nobody looks up     a look-up is on its way at once; there is no timer
 //	a query is on       look-ups wait, and the next query is for all who wait
-//	it takes too long   the next who comes takes another lane with all of them
+//	enough of them wait the next who comes takes another lane with all of them
+//	it takes too long   so does the next who comes, however few wait
 //	it fails            everybody in it asks once more, alone
 //	a request ends      its look-up is given up, and nobody else's
 //	the queue is full   directory.ErrUnavailable

@@ -2,10 +2,12 @@ package session
 
 // What the tests of gathered look-ups count up to.
 const (
-	MaxLanes = maxLanes
-	Slow     = slow
-	MaxBatch = maxBatch
-	MaxQueue = maxQueue
+	Lanes      = lanes
+	Worthwhile = worthwhile
+	MaxLanes   = maxLanes
+	Slow       = slow
+	MaxBatch   = maxBatch
+	MaxQueue   = maxQueue
 )
 
 // Waiting is how many look-ups wait for a lane.

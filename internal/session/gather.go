@@ -13,13 +13,19 @@ import (
 )
 
 const (
-	// maxLanes is how many queries may be under way. One is best while the
-	// database is quick: the more there are, the smaller are the batches, and
-	// the more work are they.
-	maxLanes = 4
+	// lanes is how many queries may be under way while the database is quick.
+	// The fewer there are, the larger are the batches, and the less work are
+	// they; but one alone leaves processors idle, here and at the database,
+	// whenever it is held up.
+	lanes = 3
+	// worthwhile is how many must wait, for each lane at work, before another
+	// one is taken. Beneath, a query would be hardly less work than one each.
+	worthwhile = 4
 	// slow is after how long a query holds up those who wait for it: the next
-	// who comes takes another lane, and takes them along.
-	slow = 5 * time.Millisecond
+	// who comes takes another lane, and takes them along. Then there may be
+	// maxLanes.
+	slow     = 5 * time.Millisecond
+	maxLanes = 4
 	// maxBatch bounds one query, so that nobody waits for an endless one.
 	maxBatch = 256
 	// maxQueue bounds those who wait for a lane. It is some tenths of a second
@@ -44,7 +50,8 @@ type Found struct {
 // gatherer answers look-ups that come at the same time with one query. There
 // is no timer in it: whoever finds nobody at work makes the query at once.
 // Those that come while a query is under way wait, and the next is for all of
-// them. So batches grow with the load by themselves. Its zero value is ready.
+// them: when that one is answered, or when enough of them are there. So batches
+// grow with the load by themselves. Its zero value is ready.
 //
 // Who waits can leave at any time. Who makes a query stays until it is
 // answered, even if the request has ended meanwhile: to cut a query off costs
@@ -98,7 +105,8 @@ func (s *Service) find(ctx context.Context, hash Hash, client Client) (*Found, e
 		// a connection that had died unnoticed, say.
 		ctx, cancel := context.WithTimeout(ctx, aloneLimit)
 		defer cancel()
-		got = ask(ctx, s.Store, []Hash{hash}).of(hash)
+		alone := ask(ctx, s.Store, []Hash{hash})
+		got = alone.of(hash)
 	}
 	switch {
 	case got.err != nil:
@@ -127,11 +135,17 @@ func (s *Service) enter(l *lookUp) (batch []*lookUp, ok bool) {
 		return nil, false
 	}
 	g.queue = append(g.queue, l)
-	if now := s.Now(); g.busy == 0 || g.busy < maxLanes && now.Sub(g.begun) > slow {
+	if now := s.Now(); g.wantsLane(now) {
 		g.busy++
 		return g.take(now, nil), true
 	}
 	return nil, true
+}
+
+// wantsLane reports whether those who wait are better off with another query
+// beside those under way.
+func (g *gatherer) wantsLane(now time.Time) bool {
+	return g.busy < lanes && len(g.queue) >= worthwhile*g.busy || g.busy < maxLanes && now.Sub(g.begun) > slow
 }
 
 // leave takes the look-up out of the queue, if it is still there.
@@ -215,21 +229,29 @@ func askSafely(ctx context.Context, store Store, hashes []Hash) (all answers) {
 
 // answers are what one query says.
 type answers struct {
-	by  map[Hash]*Found
-	err error
+	found []Found
+	next  int // in found, from where of looks
+	err   error
 }
 
-// of returns the answer that belongs to the hash.
-func (a answers) of(hash Hash) answer { return answer{found: a.by[hash], err: a.err} }
+// of returns the answer that belongs to the hash. A query mostly answers in the
+// order in which it was asked, so that the next one is mostly the one: that is
+// less than half the work of a map, which is made and thrown away each time.
+func (a *answers) of(hash Hash) answer {
+	for range a.found {
+		candidate := &a.found[a.next]
+		a.next = (a.next + 1) % len(a.found)
+		if candidate.Hash == hash {
+			return answer{found: candidate}
+		}
+	}
+	return answer{err: a.err}
+}
 
 func ask(ctx context.Context, store Store, hashes []Hash) answers {
-	all, err := store.FindSessions(ctx, hashes)
+	found, err := store.FindSessions(ctx, hashes)
 	if err != nil {
 		return answers{err: err}
 	}
-	by := make(map[Hash]*Found, len(all))
-	for i := range all {
-		by[all[i].Hash] = &all[i]
-	}
-	return answers{by: by}
+	return answers{found: found}
 }

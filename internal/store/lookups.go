@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/session"
@@ -46,9 +48,10 @@ const (
 
 // foundColumns is a row of selectFound, to scan one after the other into.
 type foundColumns struct {
-	user    userRow
-	session sessionRow
-	into    []any
+	user     userRow
+	session  sessionRow
+	authTime pgtype.Timestamptz // which may be none, and costs less to read so than as a pointer
+	into     []any
 
 	// Most users of a directory have logged in by the same methods, so that
 	// those of the row before are mostly those of the next, too.
@@ -64,7 +67,7 @@ func newFoundColumns() *foundColumns {
 	u.InternalID, u.Issuer, u.Subject = new(string), new(string), new(string)
 	c.into = []any{
 		&s.TokenHash, &s.ID, &s.Client, &s.CreatedAt, &s.LastSeenAt, &s.ExpiresAt,
-		&s.AuthTime, s.ACR, &c.amr,
+		&c.authTime, s.ACR, &c.amr,
 		s.Issuer, s.ProviderSession, &s.UserAgent, &s.Address,
 		&u.ID, &u.ExternalID, u.InternalID, &u.Email, &u.EmailCanonical, &u.DisplayName,
 		&u.Status, u.Issuer, u.Subject, &u.CreatedAt, &u.UpdatedAt,
@@ -94,6 +97,9 @@ func (c *foundColumns) scan(row interface{ Scan(into ...any) error }) (session.F
 		return session.Found{}, err
 	}
 	found.Session.AMR = c.methods
+	if c.authTime.Valid {
+		found.Session.AuthTime = c.authTime.Time.UTC()
+	}
 	return found, nil
 }
 
@@ -125,6 +131,12 @@ func storedSession(r sessionRow) (session.Session, error) {
 func storedMethods(amr string) ([]string, error) {
 	if amr == "" {
 		return nil, nil
+	}
+	// As they nearly always are, with nothing that JSON would escape.
+	if plain, ok := strings.CutPrefix(amr, `["`); ok && !strings.Contains(amr, `\`) {
+		if plain, ok = strings.CutSuffix(plain, `"]`); ok {
+			return strings.Split(plain, `","`), nil
+		}
 	}
 	var methods []string
 	if err := json.Unmarshal([]byte(amr), &methods); err != nil {
