@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -49,7 +50,8 @@ func TestEveryContestantAnswersAndIsMeasured(t *testing.T) {
 	}
 	for _, row := range []string{
 		`0s +\d+ +\d+\.\d\d`, `50ms +\d+ +\d\.\d\d +0\.80 +\d+\.\d\d`,
-		`from its start until it is ready +\d[\d.]*m?s +150ms`, `memory when idle +\d+\.\d MiB +40\.0 MiB`, `binary, stripped +\d+\.\d MiB +40\.0 MiB`,
+		`from its start until it is ready +\d[\d.]*m?s +150ms`, `memory when idle +\d+\.\d MiB +40\.0 MiB`,
+		`memory, GET /me by 256 connections +[1-9]\d*\.\d MiB +80\.0 MiB`, `binary, stripped +\d+\.\d MiB +40\.0 MiB`,
 	} {
 		if !regexp.MustCompile(`(?m)^  ` + row + `$`).MatchString(out.String()) {
 			t.Errorf("the tables do not say %s", row)
@@ -66,6 +68,17 @@ func TestEveryContestantAnswersAndIsMeasured(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Log(out.String())
+	}
+}
+
+func TestTheSummarySaysTheLastOfSeveralTries(t *testing.T) {
+	t.Parallel()
+	var all summary
+	for _, l := range []line{{what: "a", connections: "1", ours: "9"}, {what: "a", connections: "2"}, {what: "b"}, {what: "a", connections: "1", ours: "7"}} {
+		all.put(l)
+	}
+	if want := (summary{{what: "a", connections: "1", ours: "7"}, {what: "a", connections: "2"}, {what: "b"}}); !slices.Equal(all, want) {
+		t.Errorf("it says %+v", all)
 	}
 }
 

@@ -1,7 +1,7 @@
 // Command bench measures what Portico costs, against programs that do the same
 // work by hand, on this machine and in one run:
 //
-//	go run ./cmd/bench -rounds 5 -seconds 2
+//	go run ./cmd/bench -rounds 11 -seconds 1
 //
 // Numbers of requests a second say little beyond the machine and the hour.
 // Ratios do: all contestants are measured in turns, round after round, so that
@@ -11,8 +11,8 @@
 //	POST /signup  the same, with the writes in one statement; Portico with its limits and without
 //	logins        GET /login and GET /callback by a provider that answers at once; Echo + x/oauth2 + go-oidc + pgx
 //	refused       requests that get no further than a look at them
-//	provisioning  sign-ups that wait, by a provider of no latency and of 50 ms, against workers ÷ latency
-//	sizes         start to ready, memory when idle, the binary
+//	provisioning  sign-ups that wait, by a provider of no latency and of 50 ms, against creates at once ÷ latency
+//	sizes         start to ready, memory when idle and under load, the binary
 //
 // Each contestant is a process of its own, and so is the load generator: none
 // shares a scheduler or a heap with another. Portico is the program itself,

@@ -50,10 +50,11 @@ func load(ctx context.Context, o order) (result, error) {
 		return result{}, err
 	}
 	cmd := exec.CommandContext(ctx, self, "load") //nolint:gosec // ourselves
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(orders), os.Stderr
+	var complaint bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(orders), &complaint
 	out, err := cmd.Output()
 	if err != nil {
-		return result{}, fmt.Errorf("load: %w", err)
+		return result{}, fmt.Errorf("load: %w: %s", err, bytes.TrimSpace(complaint.Bytes()))
 	}
 	var r result
 	err = json.Unmarshal(out, &r)

@@ -67,8 +67,8 @@ func commandLine(args []string, out io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(out)
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds, of which the median counts")
-	flags.Float64Var(&o.seconds, "seconds", 2, "seconds for each contestant, at each number of connections, in each round")
+	flags.IntVar(&o.rounds, "rounds", 11, "rounds, of which the median counts")
+	flags.Float64Var(&o.seconds, "seconds", 1, "seconds for each contestant, at each number of connections, in each round")
 	flags.IntVar(&o.sessions, "sessions", 1000, "users, with one session each, in the database")
 	flags.IntVar(&o.signups, "signups", 2000, "sign-ups that wait, where provisioning is measured")
 	flags.IntVar(&o.starts, "starts", 9, "starts of the program by itself, of which the median counts")

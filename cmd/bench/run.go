@@ -44,14 +44,14 @@ func measure(ctx context.Context, o options, out io.Writer) (err error) {
 		slow = slow || tooSlow
 	}
 	if o.measures("provisioning") {
-		tooSlow, err := o.insist(out, func() (bool, error) { return printProvisioning(ctx, o, &all, out) })
+		tooSlow, err := o.insist(out, func() (bool, error) { return printProvisioning(ctx, o, db.url, &all, out) })
 		if err != nil {
 			return err
 		}
 		slow = slow || tooSlow
 	}
 	if o.measures("sizes") {
-		if err := printSizes(ctx, o, db.url, &all, out); err != nil {
+		if err := printSizes(ctx, o, &all, out); err != nil {
 			return err
 		}
 	}

@@ -30,8 +30,19 @@ func (s *summary) add(t table) {
 		if target, ok := t.targets[n]; ok {
 			l.target = fmt.Sprintf("%.2f", target)
 		}
-		*s = append(*s, l)
+		s.put(l)
 	}
+}
+
+// put adds a line, or replaces what was measured before.
+func (s *summary) put(l line) {
+	for i, before := range *s {
+		if before.what == l.what && before.connections == l.connections {
+			(*s)[i] = l
+			return
+		}
+	}
+	*s = append(*s, l)
 }
 
 // print writes a table of Markdown.

@@ -73,6 +73,10 @@ func (g *Gate) Admit(ctx context.Context, lane Lane) (Permit, error) {
 	}
 }
 
+// Limited reports whether calls are counted against a budget, from which every
+// permit takes one, used or not.
+func (g *Gate) Limited() bool { return budgetOf(g.PerMinute).limited() }
+
 // admit decides on the state as it is. It decides nothing when the state has
 // changed meanwhile.
 func (g *Gate) admit(ctx context.Context, lane Lane) (permit Permit, decided bool, err error) {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/failpoint"
+	"github.com/portico-id/portico/internal/gate"
+	"github.com/portico-id/portico/internal/signup"
 )
 
 // classInternalIDTaken is the error class of a user who ends in conflict
@@ -89,22 +92,102 @@ func (s *Service) find(ctx context.Context, id directory.ExternalID) (beyondiden
 	return s.Provider.RecoverUser(ctx, id)
 }
 
+// start enlists the sign-up. If that makes a user it takes their first step as
+// well, to which it returns when to take the next; else it is still to be taken.
+//
+// It asks the gate before it knows whether it will need to. Where that is not
+// for nothing it only enlists.
+func (s *Service) start(ctx context.Context, id signup.ID) (subject Subject, taken bool, again time.Duration, err error) {
+	if s.Gate.Limited() {
+		subject, err = s.Store.Enlist(ctx, id, s.Now().UTC())
+		return subject, false, 0, err
+	}
+	leave, err := s.takePlace(ctx, gate.Signup)
+	if err != nil {
+		return Subject{}, false, 0, err
+	}
+	defer leave()
+	permit, closed, err := s.admit(ctx, gate.Signup)
+	if err != nil {
+		return Subject{}, false, 0, err
+	}
+	begun, until := s.bounds()
+	if closed > 0 {
+		if subject, err = s.Store.Enlist(ctx, id, begun); err != nil || !subject.fresh() {
+			return subject, false, 0, err
+		}
+		return subject, true, closed, nil
+	}
+	subject, taken, err = s.Store.Start(ctx, id, until, begun)
+	if err != nil || !taken {
+		permit.Unused(ctx)
+		return subject, false, 0, err
+	}
+	again, err = s.sendNew(ctx, subject, attempt{permit, begun, until, leave})
+	return subject, true, again, err
+}
+
+// fresh reports whether all that there is to do for the subject is a first
+// create.
+func (s Subject) fresh() bool {
+	return s.Kind == signup.New && s.User.Status == directory.Received && s.Attempt == 0 && s.AdoptInternalID == ""
+}
+
 // create sends the user to the provider and records what came of it.
 func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, error) {
+	leave, err := s.takePlace(ctx, subject.lane())
+	if err != nil {
+		return 0, err
+	}
+	defer leave()
 	permit, closed, err := s.admit(ctx, subject.lane())
 	if err != nil || closed > 0 {
 		return closed, err
 	}
-	begun := s.Now().UTC().Truncate(time.Microsecond) // as it is stored
-	until := begun.Add(s.CallLimit + s.Quarantine)
+	begun, until := s.bounds()
 	mine, err := s.Store.BeginAttempt(ctx, subject, until, begun)
 	if err != nil || !mine {
 		permit.Unused(ctx)
 		return busyRetry, err
 	}
+	return s.sendNew(ctx, subject, attempt{permit, begun, until, leave})
+}
+
+// takePlace waits for one of the places for creates, and returns how it is left.
+// Imports need none: they have fewer workers of their own.
+func (s *Service) takePlace(ctx context.Context, lane gate.Lane) (leave func(), err error) {
+	if s.Creates == nil || lane != gate.Signup {
+		return func() {}, nil
+	}
+	select {
+	case s.Creates <- struct{}{}:
+		return sync.OnceFunc(func() { <-s.Creates }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// attempt is a create that is about to be sent.
+type attempt struct {
+	permit gate.Permit
+	begun  time.Time
+	until  time.Time // nobody knows what came of it unless it is answered
+	leave  func()    // gives its place to the next
+}
+
+// bounds are when an attempt that is made now begins, and until when nobody
+// knows what came of it.
+func (s *Service) bounds() (begun, until time.Time) {
+	begun = s.Now().UTC().Truncate(time.Microsecond) // as it is stored
+	return begun, begun.Add(s.CallLimit + s.Quarantine)
+}
+
+// sendNew sends the user to the provider, on an attempt that has begun, and records
+// what came of it. The subject is as it was before.
+func (s *Service) sendNew(ctx context.Context, subject Subject, a attempt) (time.Duration, error) {
 	before := subject
 	subject.Attempt++
-	subject.AmbiguousUntil = until
+	subject.AmbiguousUntil = a.until
 	subject.User.Status = directory.Provisioning
 	failpoint.Here("create.before")
 	created, err := s.Provider.CreateUser(ctx, beyondidentity.NewUser{
@@ -113,11 +196,12 @@ func (s *Service) create(ctx context.Context, subject Subject) (time.Duration, e
 		DisplayName: subject.User.DisplayName,
 	})
 	failpoint.Here("create.after")
+	a.leave()
 	ctx = context.WithoutCancel(ctx)
-	s.done(ctx, permit, err)
+	s.done(ctx, a.permit, err)
 	switch class := beyondidentity.ClassOf(err); class {
 	case "":
-		s.pace.took(s.Now().Sub(begun))
+		s.pace.took(s.Now().Sub(a.begun))
 		return s.invite(ctx, subject, created)
 	case beyondidentity.Conflict:
 		return s.resolve(ctx, subject, before.Attempt == 0, err)

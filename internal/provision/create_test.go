@@ -1,11 +1,15 @@
 package provision_test
 
 import (
+	"context"
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/portico-id/portico/internal/beyondidentity"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
 	"github.com/portico-id/portico/internal/directory"
 	"github.com/portico-id/portico/internal/store"
@@ -172,5 +176,89 @@ func TestSeveralFailuresInARowEndInOneUser(t *testing.T) {
 		a := w.accept(t)
 		w.carryOut(t, a)
 		w.check(t, a, state{directory.Invited, 3, "", true}, 1) // two were sent back unread
+	})
+}
+
+// crowded is a provider that answers no create before so many are under way.
+type crowded struct {
+	*beyondidentity.Client
+
+	enough int
+	full   chan struct{} // closed when they are
+
+	mu        sync.Mutex
+	now, most int
+}
+
+func (p *crowded) CreateUser(ctx context.Context, user beyondidentity.NewUser) (beyondidentity.User, error) {
+	p.mu.Lock()
+	p.now++
+	if p.most = max(p.most, p.now); p.now == p.enough && p.most == p.enough {
+		select {
+		case <-p.full:
+		default:
+			close(p.full)
+		}
+	}
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.now--
+	}()
+	select {
+	case <-p.full:
+	case <-ctx.Done():
+	}
+	return p.Client.CreateUser(ctx, user)
+}
+
+func TestNoMoreCreatesAreUnderWayThanThereArePlaces(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
+		const places = 3
+		w := newWorld(t, db, lookup)
+		provider := &crowded{Client: client(t, w.tenant.url, generous), enough: places, full: make(chan struct{})}
+		w.service.Provider, w.service.Creates = provider, make(chan struct{}, places)
+		all := make([]accepted, 4*places)
+		var carried sync.WaitGroup
+		for i := range all {
+			all[i] = w.accept(t)
+			carried.Go(func() {
+				if again, err := w.service.Carry(t.Context(), all[i].id); again != 0 || err != nil {
+					t.Errorf("again in %s, %v", again, err)
+				}
+			})
+		}
+		carried.Wait()
+		for _, a := range all {
+			if got := w.state(t, a); got != (state{directory.Invited, 1, "", true}) || w.tenant.user(t, a.externalID()).Creates != 1 {
+				t.Errorf("one stands at %+v", got)
+			}
+		}
+		if provider.most != places || len(w.service.Creates) != 0 {
+			t.Errorf("%d creates were under way at once, and %d places are taken", provider.most, len(w.service.Creates))
+		}
+	})
+}
+
+func TestASignupThatWaitsForAPlaceWhenTheProgramStopsIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
+		w := newWorld(t, db, lookup)
+		w.service.Creates = make(chan struct{}, 1)
+		w.service.Creates <- struct{}{}
+		a := w.accept(t)
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		if _, err := w.service.Carry(ctx, a.id); !errors.Is(err, context.Canceled) {
+			t.Errorf("it is stopped with %v", err)
+		}
+		if n := w.count(t, `SELECT count(*) FROM users WHERE id = $1`, string(a.userID)); n != 0 || w.tenant.trace() != "" {
+			t.Errorf("%d users, and the provider saw %q", n, w.tenant.trace())
+		}
+		<-w.service.Creates
+		w.carryOut(t, a)
+		w.check(t, a, state{directory.Invited, 1, "", true}, 1)
 	})
 }

@@ -35,6 +35,11 @@
 // the same question, after the quarantine and at the price of a mail. That it
 // is refused counts as "no user".
 //
+// Where the store can, and calls are not counted, a new sign-up is enlisted and
+// its first create recorded in one step (Start). Creates for sign-ups have a
+// number of places (Service.Creates); the jobs are more than these, so that what
+// came of one is written while the next is on its way.
+//
 // Nothing is counted towards giving up: an outage of any length ends in
 // invited. Failed and conflict are an operator's to decide.
 //

@@ -3,6 +3,7 @@ package provision_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +65,37 @@ func TestADuplicateOfASignupThatIsUnderWayFollowsIt(t *testing.T) {
 		// The mail that went out since was for both.
 		if user := w.tenant.user(t, first.externalID()); user.Creates != 1 || user.Mails != 1 {
 			t.Errorf("%d creates, %d mails", user.Creates, user.Mails)
+		}
+	})
+}
+
+func TestASignupThatOnlyFollowsAnotherCostsNothingOfTheBudget(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
+		w := newWorld(t, db, lookup)
+		w.gate.PerMinute = 60
+		left := func() int {
+			t.Helper()
+			gate, err := w.gate.State(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n, _ := w.gate.Left(gate)
+			return n
+		}
+		first := w.accept(t)
+		w.enlist(t, first)
+		duplicate := w.acceptAs(t, first.email.String())
+		before := left()
+		for range 3 {
+			w.carry(t, duplicate)
+		}
+		if now := left(); now != before {
+			t.Errorf("%d calls are left of %d", now, before)
+		}
+		w.carry(t, first)
+		if now := left(); now >= before {
+			t.Errorf("a create leaves %d calls of %d", now, before)
 		}
 	})
 }
@@ -311,6 +343,61 @@ func TestAMailIsSentAgainIfItSurelyWasNotAndNotIfItMayHaveBeen(t *testing.T) {
 				w.carryOut(t, a)
 				if user := w.tenant.user(t, first.externalID()); user.Mails != 1+test.mails {
 					t.Errorf("%d mails", user.Mails)
+				}
+			})
+		}
+	})
+}
+
+// hasty is a provider whose new user follows the mailed link and signs in here
+// before the create has been answered.
+type hasty struct {
+	*beyondidentity.Client
+
+	signIn func()
+}
+
+func (p hasty) CreateUser(ctx context.Context, user beyondidentity.NewUser) (beyondidentity.User, error) {
+	defer p.signIn()
+	return p.Client.CreateUser(ctx, user)
+}
+
+func TestASignupIsSettledThoughItsUserSignedInWhileTheCreateWasUnderWay(t *testing.T) {
+	t.Parallel()
+	answers := map[string]simulator.Effect{
+		"that it is done":             {},
+		"that it failed, and did not": {Status: 500, Commit: simulator.CommitBefore},
+		"none":                        {Drop: true, Commit: simulator.CommitBefore},
+		"that it will not be done":    {Status: 400, Commit: simulator.CommitBefore},
+		"that somebody is in the way": {Status: 409, Commit: simulator.CommitBefore},
+	}
+	eachWay(t, func(t *testing.T, db *store.DB, lookup bool) {
+		for answer, effect := range answers {
+			t.Run(answer, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, db, lookup)
+				a := w.accept(t)
+				if effect.Commit != "" {
+					w.fault(t, once(effect))
+				}
+				w.service.Provider = hasty{client(t, w.tenant.url, generous), func() {
+					w.login(t, a, w.tenant.user(t, a.externalID()).InternalID)
+				}}
+				soon, mails := 2*time.Second, 1
+				if !lookup {
+					soon = quarantine // only then is it asked again what came of the create
+				}
+				if !lookup && effect.Status == http.StatusConflict {
+					mails++ // which answers whose the one in the way is
+				}
+				if took := w.carryOut(t, a); took > soon {
+					t.Errorf("took %s", took)
+				}
+				if got := w.state(t, a); got.status != directory.Active || !got.settled {
+					t.Errorf("stands at %+v\n%s", got, w.log)
+				}
+				if user := w.tenant.user(t, a.externalID()); user.Creates != 1 || user.Mails != mails {
+					t.Errorf("%d creates, %d mails", user.Creates, user.Mails)
 				}
 			})
 		}

@@ -81,6 +81,11 @@ func (s mortalStore) Enlist(ctx context.Context, id signup.ID, at time.Time) (pr
 	return s.Store.Enlist(ctx, id, at)
 }
 
+func (s mortalStore) Start(ctx context.Context, id signup.ID, until, at time.Time) (provision.Subject, bool, error) {
+	defer s.fate.point()
+	return s.Store.Start(ctx, id, until, at)
+}
+
 func (s mortalStore) Invite(ctx context.Context, p provision.Subject, id directory.InternalID, at time.Time) (bool, error) {
 	defer s.fate.point()
 	return s.Store.Invite(ctx, p, id, at)

@@ -44,6 +44,8 @@ type Lookup interface {
 type Gate interface {
 	// Admit returns a *gate.ClosedError when it is not the time.
 	Admit(ctx context.Context, lane gate.Lane) (gate.Permit, error)
+	// Limited reports whether a permit costs something although it is not used.
+	Limited() bool
 }
 
 // Subject is a sign-up and its user as far as provisioning goes, or a user
@@ -93,6 +95,10 @@ type Store interface {
 	// address, or a new one made of the candidate. It returns ErrNotFound when
 	// there is no such sign-up.
 	Enlist(ctx context.Context, id signup.ID, at time.Time) (Subject, error)
+	// Start enlists the sign-up and, if it can do both at once, records that
+	// the first create is about to be sent for the user whom it has made. It
+	// reports whether it has; the subject is as Enlist returns it.
+	Start(ctx context.Context, id signup.ID, ambiguousUntil, at time.Time) (s Subject, begun bool, err error)
 	// Settle records that nothing is left to do for the sign-up.
 	Settle(ctx context.Context, id signup.ID, at time.Time) error
 
@@ -160,9 +166,12 @@ type Service struct {
 	Quarantine time.Duration // within which a create that was sent must have settled
 	CallLimit  time.Duration // longest time that one call can take
 	MailPause  time.Duration // between two enrolment mails to one user
-	Mailer     Mailer        // tells owners of registered addresses; nil where there is no mail server
-	Now        func() time.Time
-	Log        *slog.Logger
+	// Creates has as many places as creates for sign-ups may be under way at
+	// once; nil for any number.
+	Creates chan struct{}
+	Mailer  Mailer // tells owners of registered addresses; nil where there is no mail server
+	Now     func() time.Time
+	Log     *slog.Logger
 
 	pace pace
 	lost rounds
@@ -185,9 +194,9 @@ const (
 // after that too.
 func (s *Service) Carry(ctx context.Context, id signup.ID) (again time.Duration, err error) {
 	begun := s.Now()
-	subject, err := s.Store.Enlist(ctx, id, begun.UTC())
-	if err != nil || subject.Settled {
-		return 0, err
+	subject, taken, again, err := s.start(ctx, id)
+	if taken || err != nil || subject.Settled {
+		return again, err
 	}
 	settled := s.Now
 	switch {

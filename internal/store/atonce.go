@@ -29,7 +29,20 @@ const (
 	noteColumns = `id, at, actor, action, signup_id, from_status, to_status, class, address, request_id, session_id, outcome, reason,
 		before, after, target_kind, target_id`
 	noteValues = `$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17`
-	noteMoved  = `INSERT INTO audit_events (user_id, ` + noteColumns + `) SELECT id, ` + noteValues + ` FROM moved`
+	// secondNoteValues are those of a second line.
+	secondNoteValues = `$18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34`
+	noteMoved        = `INSERT INTO audit_events (user_id, ` + noteColumns + `) SELECT id, ` + noteValues + ` FROM moved`
+)
+
+// What makes a user of a sign-up's candidate: the sign-up, if it still waits for
+// one, what becomes of it, and what is read of it.
+const (
+	candidateOf = `SELECT id, candidate_id, email, email_canonical, display_name, locale, created_at FROM signups`
+	stillWaits  = `user_id IS NULL AND ` + nobodyListens + ` FOR UPDATE`
+	namedMade   = `UPDATE signups SET user_id = made.id, kind = 'new', candidate_id = NULL, email = NULL, email_canonical = NULL,
+			display_name = NULL
+		FROM made, waiting WHERE signups.id = waiting.id`
+	readMade = `SELECT made.id, w.id, w.candidate_id, w.email, w.email_canonical, w.display_name, w.locale, w.created_at FROM waiting w, made`
 )
 
 func (r auditRow) noteValues() []any {
@@ -43,25 +56,38 @@ func (r auditRow) noteValues() []any {
 // the audit, and reads the row that it returns if it did. Its parameters are
 // the line's, and after them others.
 func (s *Store) noteAtOnce(ctx context.Context, t transition, statement string, others []any, into ...any) (bool, error) {
-	event := t.event().Complete(ctx)
-	event.ID = uuid.Must(uuid.NewV7()).String()
-	note, err := rowOfEvent(event)
-	if err != nil {
-		return false, err
+	return s.notesAtOnce(ctx, []transition{t}, statement, others, into...)
+}
+
+// notesAtOnce is noteAtOnce for transitions that are made one upon the other.
+// The lines' parameters come in their order.
+func (s *Store) notesAtOnce(ctx context.Context, made []transition, statement string, others []any, into ...any) (bool, error) {
+	var params []any
+	noted := make(events, len(made))
+	for i, t := range made {
+		noted[i] = t.event().Complete(ctx)
+		noted[i].ID = uuid.Must(uuid.NewV7()).String()
+		note, err := rowOfEvent(noted[i])
+		if err != nil {
+			return false, err
+		}
+		params = append(params, note.noteValues()...)
+		t.reached(".before_commit")
 	}
 	var user directory.UserID
-	params, into := append(note.noteValues(), others...), append([]any{&user}, into...)
-	t.reached(".before_commit")
-	err = sentOnce(func() error { return s.pool.QueryRow(ctx, statement, params...).Scan(into...) })
+	params, into = append(params, others...), append([]any{&user}, into...)
+	err := sentOnce(func() error { return s.pool.QueryRow(ctx, statement, params...).Scan(into...) })
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, translate(err)
 	}
-	t.reached(".after_commit")
-	event.UserID = user
-	s.logEvents(ctx, events{event})
+	for i, t := range made {
+		t.reached(".after_commit")
+		noted[i].UserID = user
+	}
+	s.logEvents(ctx, noted)
 	return true, nil
 }
 
@@ -74,31 +100,67 @@ func (s *Store) enlistAtOnce(ctx context.Context, id signup.ID, at time.Time) (p
 	}
 	var r signupRow
 	enlisted, err := s.noteAtOnce(ctx, transition{at: at, signup: string(id), to: directory.Received, point: "enlist"}, `
-		WITH waiting AS (
-			SELECT id, candidate_id, email, email_canonical, display_name, locale, created_at FROM signups
-			WHERE id = $18 AND user_id IS NULL AND `+nobodyListens+` FOR UPDATE
-		), made AS (
+		WITH waiting AS (`+candidateOf+` WHERE id = $18 AND `+stillWaits+`), made AS (
 			INSERT INTO users (id, external_id, email, email_canonical, display_name, status, origin, locale, made_there, sync,
 			                   version, created_at, updated_at)
 			SELECT candidate_id, candidate_id, email, email_canonical, display_name, 'received', 'signup', locale, true, 'synced',
 			       1, created_at, $19 FROM waiting
 			ON CONFLICT (email_canonical) DO NOTHING RETURNING id
-		), named AS (
-			UPDATE signups SET user_id = made.id, kind = 'new', candidate_id = NULL, email = NULL, email_canonical = NULL,
-			                   display_name = NULL
-			FROM made WHERE signups.id = $18
-		), noted AS (
+		), named AS (`+namedMade+`), noted AS (
 			INSERT INTO audit_events (user_id, `+noteColumns+`) SELECT made.id, `+noteValues+` FROM made
 		)
-		SELECT made.id, w.id, w.candidate_id, w.email, w.email_canonical, w.display_name, w.locale, w.created_at FROM waiting w, made`,
+		`+readMade,
 		[]any{string(id), storedTime(at)},
-		&r.ID, &r.CandidateID, &r.Email, &r.EmailCanonical, &r.DisplayName, &r.Locale, &r.CreatedAt)
+		r.made()...)
 	if err != nil || !enlisted {
 		return provision.Subject{}, false, err
 	}
-	user, kind := r.candidate(at), string(signup.New)
-	r.UserID, r.Kind = &user.ID, &kind
-	return r.subject(&user), true, nil
+	return r.enlisted(at), true, nil
+}
+
+// startAtOnce is enlistAtOnce, and BeginAttempt for the user whom it makes: one
+// who is made in the status that is reached has one row written instead of two,
+// with all that it has indexes on.
+func (s *Store) startAtOnce(ctx context.Context, id signup.ID, ambiguousUntil, at time.Time) (provision.Subject, bool, error) {
+	if s.pool == nil || failpoint.Seeded(failpoint.SelectUnique) {
+		return provision.Subject{}, false, nil
+	}
+	var r signupRow
+	started, err := s.notesAtOnce(ctx, []transition{
+		{at: at, signup: string(id), to: directory.Received, point: "enlist"},
+		{at: at, signup: string(id), from: directory.Received, to: directory.Provisioning, point: "attempt"},
+	}, `
+		WITH waiting AS (`+candidateOf+` WHERE id = $35 AND `+stillWaits+`), made AS (
+			INSERT INTO users (id, external_id, email, email_canonical, display_name, status, origin, locale, made_there, sync,
+			                   version, created_at, updated_at, provision_attempt, provision_ambiguous_until, enrolment_mail_at)
+			SELECT candidate_id, candidate_id, email, email_canonical, display_name, 'provisioning', 'signup', locale, true, 'synced',
+			       2, created_at, $36, 1, $37, $36 FROM waiting
+			ON CONFLICT (email_canonical) DO NOTHING RETURNING id
+		), named AS (`+namedMade+`), received AS (
+			INSERT INTO audit_events (user_id, `+noteColumns+`) SELECT made.id, `+noteValues+` FROM made
+		), begun AS (
+			INSERT INTO audit_events (user_id, `+noteColumns+`) SELECT made.id, `+secondNoteValues+` FROM made
+		)
+		`+readMade,
+		[]any{string(id), storedTime(at), storedTime(ambiguousUntil)},
+		r.made()...)
+	if err != nil || !started {
+		return provision.Subject{}, false, err
+	}
+	return r.enlisted(at), true, nil
+}
+
+// made is what readMade reads, beside the user's id.
+func (r *signupRow) made() []any {
+	return []any{&r.ID, &r.CandidateID, &r.Email, &r.EmailCanonical, &r.DisplayName, &r.Locale, &r.CreatedAt}
+}
+
+// enlisted is the sign-up as provisioning sees it, with the user who was just
+// made of its candidate.
+func (r signupRow) enlisted(at time.Time) provision.Subject {
+	user, kind, named := r.candidate(at), string(signup.New), r
+	named.UserID, named.Kind = &user.ID, &kind
+	return named.subject(&user)
 }
 
 // beginAtOnce is BeginAttempt for a first attempt.

@@ -42,6 +42,21 @@ func (s *Store) Enlist(ctx context.Context, id signup.ID, at time.Time) (provisi
 	if subject, done, err := s.enlistAtOnce(ctx, id, at); done || err != nil {
 		return subject, err
 	}
+	return s.enlistInSteps(ctx, id, at)
+}
+
+// Start enlists the sign-up and, where that makes a user, begins the first
+// attempt. It reports whether it has begun; if not, nothing but Enlist was done.
+func (s *Store) Start(ctx context.Context, id signup.ID, ambiguousUntil, at time.Time) (provision.Subject, bool, error) {
+	if subject, done, err := s.startAtOnce(ctx, id, ambiguousUntil, at); done || err != nil {
+		return subject, done, err
+	}
+	subject, err := s.enlistInSteps(ctx, id, at)
+	return subject, false, err
+}
+
+// enlistInSteps is Enlist for every sign-up.
+func (s *Store) enlistInSteps(ctx context.Context, id signup.ID, at time.Time) (provision.Subject, error) {
 	if subject, err := s.FindSubject(ctx, id); err != nil || subject.Kind != "" {
 		return subject, err
 	}

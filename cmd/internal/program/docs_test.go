@@ -234,7 +234,8 @@ func TestWhatPorticoTalksToIsInTheREADME(t *testing.T) {
 		}
 		says(t, peers["the database"][4], "waits within its time, then 503")
 		says(t, peers["the challenge's service"][3], "the wait for a connection included")
-		says(t, text, fmt.Sprintf("Jobs of sign-ups run %d at a time on a replica; the others wait in the database", SignupWorkers))
+		says(t, text, fmt.Sprintf("Jobs of sign-ups run %d at a time on a replica; the others wait in the database. "+
+			"At most %d of them create a user", signupJobs, CreatesAtOnce))
 	})
 	t.Run("ASVS-13.1.3 ASVS-13.2.6 how long a call may take, and when it is tried again", func(t *testing.T) {
 		t.Parallel()

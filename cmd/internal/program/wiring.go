@@ -26,10 +26,14 @@ import (
 )
 
 const (
-	// SignupWorkers is how many sign-ups are carried out at once by one replica.
-	SignupWorkers = 32
+	// CreatesAtOnce is how many users one replica creates at once.
+	CreatesAtOnce = 32
+	// signupJobs is how many sign-ups it carries out at once: while as many users
+	// as may be are being created, what came of others is written, and the next
+	// are fetched.
+	signupJobs = CreatesAtOnce * 3 / 2
 	// callsAtOnce is all that one replica's jobs may have under way.
-	callsAtOnce = SignupWorkers + 24
+	callsAtOnce = signupJobs + 24
 	// mailReplyLimit is how long a mail server may take to answer a letter.
 	mailReplyLimit = time.Minute
 	// callLimit bounds one call to the provider.
@@ -78,7 +82,7 @@ type parts struct {
 // makes no request and starts nothing.
 func wire(config Config, p plan, db *store.DB, watch *witness, log *slog.Logger) (*parts, error) {
 	q, err := queue.New(queue.Config{
-		DB: db.SQL(), Pool: db.Pool(), Workers: SignupWorkers, CompareEvery: config.compareEvery(), Watch: watch, Log: log,
+		DB: db.SQL(), Pool: db.Pool(), Workers: signupJobs, CompareEvery: config.compareEvery(), Watch: watch, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -213,6 +217,7 @@ func newProvision(
 		Quarantine: config.BeyondQuarantine,
 		CallLimit:  callLimit,
 		MailPause:  mailPause,
+		Creates:    make(chan struct{}, CreatesAtOnce),
 		Now:        time.Now,
 		Log:        log,
 	}
