@@ -113,7 +113,7 @@ func TestStopWaitsForNoUpkeep(t *testing.T) {
 		if state != "available" && state != "scheduled" {
 			t.Errorf("it is %s: nobody goes on with it", state)
 		}
-		if log := p.log.String(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
+		if log := p.said(); strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
 			t.Errorf("logged %s", log)
 		}
 	})

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,18 @@ func (p *process) within(t *testing.T, do func(tx *sql.Tx)) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// said is the log, without what River says of its elections: to give up the
+// lead it allows the database a second, which a busy machine may not have.
+func (p *process) said() string {
+	var said strings.Builder
+	for line := range strings.Lines(p.log.String()) {
+		if !strings.Contains(line, "leadership.Elector") {
+			said.WriteString(line)
+		}
+	}
+	return said.String()
 }
 
 // count answers SELECT count(*) FROM river_job with the rest of the query.

@@ -102,7 +102,7 @@ func TestAJobIsParkedForItsOwnFaultsAndTheRestGoOn(t *testing.T) {
 				t.Errorf("%s: it is not so that %s", name, state)
 			}
 		}
-		log := p.log.String()
+		log := p.said()
 		if strings.Count(log, "level=ERROR") != parked || strings.Count(log, "job is parked") != parked {
 			t.Errorf("%d jobs are parked, and it says\n%s", parked, log)
 		}
