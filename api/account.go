@@ -73,7 +73,7 @@ func (a *API) changed(c *call, change func(ctx context.Context, id directory.Use
 	}
 	after := c.caller
 	after.user = user
-	return c.answer(http.StatusOK, a.me(after))
+	return c.answer(http.StatusOK, a.me(&after))
 }
 
 // own says of a user who has been suspended or deleted meanwhile that their

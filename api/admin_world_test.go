@@ -56,7 +56,7 @@ type admin struct {
 // ops starts the replica's operations listener.
 func (w *world) ops(t *testing.T) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(w.served.Ops(func(context.Context) error { return errors.New("nobody asks") }))
+	server := httptest.NewServer(w.log.of(w.served.Ops(func(context.Context) error { return errors.New("nobody asks") })))
 	t.Cleanup(server.Close)
 	return server
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -67,6 +68,8 @@ type API struct {
 	proxies proxies
 	echo    *echo.Echo
 	ops     *echo.Echo
+
+	underWay atomic.Int64 // requests
 }
 
 // New returns the API. It returns an error when the configuration contradicts
@@ -146,7 +149,11 @@ const answerLimit = 30 * time.Second
 // guarded is the route's handler behind its guard.
 func (a *API) guarded(r route) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		call := &call{Context: c, w: c.Response(), r: c.Request()}
+		call, ok := c.(*call)
+		if !ok {
+			return errors.New("the request has no name")
+		}
+		call.w, call.r = c.Response(), c.Request()
 		err := a.admitted(call, r)
 		if err == nil {
 			err = handle(call, r)
@@ -164,8 +171,7 @@ func (a *API) admitted(c *call, r route) error {
 	case anyone:
 		return a.origins.unsafe(c.r)
 	case signedIn, signedInRecently:
-		var err error
-		if c.caller, err = a.recognise(c.r); err != nil {
+		if err := a.recognise(c.r, &c.caller); err != nil {
 			return err
 		}
 		note(c).userID = string(c.caller.user.ID)

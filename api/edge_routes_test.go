@@ -213,7 +213,6 @@ func TestWhatProxiesSayCountsFromProxiesAlone(t *testing.T) {
 			r := w.browser().in(t).request(http.MethodGet, "/me", "")
 			r.Header[test.header] = []string{test.value}
 			w.browser().in(t).send(r, false).unauthorized("not_authenticated")
-			w.server.Close() // the line is written after the answer
 			if lines := w.log.entries(t, "request"); len(lines) != 1 || lines[0]["client_ip"] != test.want {
 				t.Errorf("the log says %v", lines)
 			}

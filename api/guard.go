@@ -155,17 +155,13 @@ func (a *API) credential(r *http.Request) (session.Token, error) {
 	}
 }
 
-// recognise returns who is calling, or the problem that nobody is.
-func (a *API) recognise(r *http.Request) (caller, error) {
-	token, err := a.credential(r)
-	if err != nil {
-		return caller{}, err
+// recognise says into who is calling, or returns the problem that nobody is.
+func (a *API) recognise(r *http.Request, into *caller) (err error) {
+	if into.token, err = a.credential(r); err != nil {
+		return err
 	}
-	user, s, err := a.config.Sessions.Recognise(r.Context(), token)
-	if err != nil {
-		return caller{}, err
-	}
-	return caller{user: user, session: s, token: token}, nil
+	into.user, into.session, err = a.config.Sessions.Recognise(r.Context(), into.token)
+	return err
 }
 
 // requireRecentLogin refuses a session whose login was too long ago.

@@ -1,12 +1,16 @@
 package api_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/portico-id/portico/api"
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/ratelimit"
 )
@@ -27,7 +31,6 @@ func TestASVS_16_2_1_ASVS_16_2_4_ASVS_16_2_5_ASVS_16_3_2_TheAccessLog(t *testing
 	b.post("/signup", `{"email":"canary@canary","display_name":"x"}`).is(http.StatusUnprocessableEntity)
 	b.post("/signup", `{"canary":"canary"}`).is(http.StatusBadRequest)
 	b.get("/me", header{"Authorization", "Bearer canary-token"}).is(http.StatusBadRequest)
-	w.server.Close() // lines are written after the answers
 
 	want := []struct {
 		method, route, code string
@@ -55,7 +58,7 @@ func TestASVS_16_2_1_ASVS_16_2_4_ASVS_16_2_5_ASVS_16_3_2_TheAccessLog(t *testing
 		if entry["method"] != want[i].method || entry["route"] != want[i].route || entry["status"] != want[i].status || code != want[i].code {
 			t.Errorf("the line %v is not of %+v", entry, want[i])
 		}
-		if ids[entry["request_id"]] || entry["request_id"] == "" || entry["client_ip"] != "127.0.0.1" || entry["duration_ms"] == nil {
+		if ids[entry["request_id"]] || entry["request_id"] == "" || entry["client_ip"] != "127.0.0.1" || entry["duration_us"] == nil {
 			t.Errorf("the line %v lacks something", entry)
 		}
 		ids[entry["request_id"]] = true
@@ -154,5 +157,40 @@ func TestASVS_16_4_1_NothingThatIsSentMakesALine(t *testing.T) {
 	noted := len(w.log.entries(t, "audit")) // of what was refused
 	if made := strings.Count(w.log.text(), "\n") - before - noted; made != requests {
 		t.Errorf("%d requests made %d lines", requests, made)
+	}
+}
+
+// lateLog writes no line of a request while it is held.
+type lateLog struct {
+	slog.Handler
+
+	held *sync.Mutex
+}
+
+func (l lateLog) Handle(ctx context.Context, record slog.Record) error {
+	if record.Message == "request" {
+		l.held.Lock()
+		defer l.held.Unlock()
+	}
+	return l.Handler.Handle(ctx, record)
+}
+
+func TestNobodyWaitsForTheLineOfTheirRequest(t *testing.T) {
+	t.Parallel()
+	var held sync.Mutex
+	w, b := signedInBrowser(t, options{serve: func(config *api.Config) {
+		config.Log = slog.New(lateLog{config.Log.Handler(), &held})
+	}})
+	before := len(w.log.entries(t, "request"))
+	held.Lock()
+	release := sync.OnceFunc(held.Unlock)
+	waited := time.AfterFunc(10*time.Second, release)
+	b.get("/me").is(http.StatusOK)
+	if !waited.Stop() {
+		t.Error("the answer came after the line")
+	}
+	release()
+	if lines := w.log.entries(t, "request")[before:]; len(lines) != 1 || lines[0]["status"] != float64(http.StatusOK) {
+		t.Errorf("the lines are %v", lines)
 	}
 }

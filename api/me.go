@@ -14,13 +14,13 @@ import (
 
 // getMe says who is signed in: GET /me.
 func (a *API) getMe(c *call) error {
-	me := a.me(c.caller)
+	me := a.me(&c.caller)
 	return c.send(http.StatusOK, func(buffer []byte) ([]byte, error) { return appendMe(buffer, &me) })
 }
 
 // me is a caller as the contract shows them to themselves.
-func (a *API) me(who caller) openapi.Me {
-	u, s := user(who.user), who.session
+func (a *API) me(who *caller) openapi.Me {
+	u, s := user(who.user), &who.session
 	return openapi.Me{
 		ID:          u.ID,
 		ExternalID:  u.ExternalID,
@@ -30,7 +30,7 @@ func (a *API) me(who caller) openapi.Me {
 		Status:      u.Status,
 		CreatedAt:   u.CreatedAt,
 		Sync:        u.Sync,
-		Session:     a.session(s, s.ID),
+		Session:     a.session(*s, s.ID),
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -33,31 +32,34 @@ type notes struct {
 	audited   bool
 }
 
-const notesKey = "portico.notes"
-
+// note returns the notes of the request.
 func note(c echo.Context) *notes {
-	n, ok := c.Get(notesKey).(*notes)
-	if !ok {
-		n = &notes{}
-		c.Set(notesKey, n)
+	if call, ok := c.(*call); ok {
+		return &call.notes
 	}
-	return n
+	return &notes{} // of nobody: see identify
 }
 
-// identify names the request. A name that came with it counts only from a
+// identify names the request, and makes it the call that all of the middleware
+// and the handler are given. A name that came with it counts only from a
 // trusted proxy: anyone else could forge the log's.
 func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		id := c.Request().Header.Get(echo.HeaderXRequestID)
 		if !wellFormedRequestID(id) || !a.proxies.trusts(c.Request().RemoteAddr) {
-			var raw [16]byte
-			_, _ = rand.Read(raw[:])
-			id = hex.EncodeToString(raw[:])
+			id = newRequestID()
 		}
-		note(c).requestID = id
 		c.Response().Header().Set(echo.HeaderXRequestID, id)
-		return next(c)
+		return next(&call{Context: c, notes: notes{requestID: id}})
 	}
+}
+
+func newRequestID() string {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:])
+	var text [2 * len(raw)]byte
+	hex.Encode(text[:], raw[:])
+	return string(text[:])
 }
 
 func wellFormedRequestID(id string) bool {
@@ -68,17 +70,20 @@ func wellFormedRequestID(id string) bool {
 // harden sets the headers that every answer has. Answers are JSON and
 // redirects, so the policy forbids everything (ASVS 3.4).
 func (a *API) harden() echo.MiddlewareFunc {
-	// All answers share the values: what adds to one makes a copy of its own.
-	always := http.Header{
-		"Cache-Control":                {"no-store"},
-		"X-Content-Type-Options":       {"nosniff"},
-		"Referrer-Policy":              {"no-referrer"},
-		"Content-Security-Policy":      {"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"},
-		"Cross-Origin-Resource-Policy": {"same-origin"},
-		"Cross-Origin-Opener-Policy":   {"same-origin"},
+	type header struct {
+		name   string
+		values []string // which all answers share: what adds to one makes a copy of its own
+	}
+	always := []header{
+		{"Cache-Control", []string{"no-store"}},
+		{"X-Content-Type-Options", []string{"nosniff"}},
+		{"Referrer-Policy", []string{"no-referrer"}},
+		{"Content-Security-Policy", []string{"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox"}},
+		{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+		{"Cross-Origin-Opener-Policy", []string{"same-origin"}},
 	}
 	if !a.config.InsecureLocalhost {
-		always.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		always = append(always, header{"Strict-Transport-Security", []string{"max-age=63072000; includeSubDomains"}})
 	}
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -86,7 +91,9 @@ func (a *API) harden() echo.MiddlewareFunc {
 			if readsNoMore(c.Request()) {
 				h.Set("Connection", "close")
 			}
-			maps.Copy(h, always)
+			for _, one := range always {
+				h[one.name] = one.values
+			}
 			return next(c)
 		}
 	}
@@ -108,6 +115,11 @@ func (a *API) log(by watchers) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			start := a.config.Now()
+			alone := a.underWay.Add(1) == 1
+			defer a.underWay.Add(-1)
+			if call, ok := c.(*call); ok {
+				call.alone = alone
+			}
 			watch := by.of(c.Request().Method, c.Path())
 			ctx := c.Request().Context()
 			if watch != nil {
@@ -117,16 +129,30 @@ func (a *API) log(by watchers) echo.MiddlewareFunc {
 				}
 			}
 			if err := next(c); err != nil {
-				c.Error(err) // answers, so that the status below is the one sent
+				a.answerError(err, c) // so that the status below is the one sent
 			}
 			took := a.config.Now().Sub(start)
-			a.logRequest(ctx, c, took)
 			if watch != nil {
 				n := note(c)
 				watch.End(ctx, c.Response().Status, string(n.code), n.requestID, took)
 			}
+			a.letGo(c.Response())
+			a.logRequest(ctx, c, took)
 			return nil
 		}
+	}
+}
+
+// letGo sends an answer that is whole, so that nobody waits for its line in the
+// log: if no other request is under way. Among many, their time is better spent
+// on the next than on who has an answer already, and fewer look-ups would be
+// gathered. An answer that does not say how long it is would go out in chunks.
+func (a *API) letGo(r *echo.Response) {
+	if a.underWay.Load() > 1 || len(r.Header()[echo.HeaderContentLength]) == 0 {
+		return
+	}
+	if answer, ok := r.Writer.(http.Flusher); ok {
+		answer.Flush()
 	}
 }
 
@@ -140,7 +166,7 @@ func (a *API) logRequest(ctx context.Context, c echo.Context, took time.Duration
 		slog.String("route", c.Path()),
 		slog.Int("status", c.Response().Status),
 		slog.Int64("bytes", c.Response().Size),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		slog.Int64("duration_us", took.Microseconds()), // whole: slog has encoding/json write what is not
 		slog.String("client_ip", c.RealIP()),
 	)
 	if n.code != "" {

@@ -61,7 +61,7 @@ func (w *world) replica() *world {
 		w.t.Fatal(err)
 	}
 	r.served = served
-	r.server = httptest.NewServer(served)
+	r.server = httptest.NewServer(w.log.of(served))
 	r.url = r.server.URL
 	w.t.Cleanup(r.server.Close)
 	return &r

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -200,7 +201,9 @@ func (r route) codes() []code {
 type call struct {
 	echo.Context
 
-	w      http.ResponseWriter
+	notes  notes
+	alone  bool                // no other request was under way when it came
+	w      http.ResponseWriter // set for handlers, as r is
 	r      *http.Request
 	caller caller            // set where the guard is signedIn
 	admin  admintoken.Holder // set where the guard is byAdminToken
@@ -227,6 +230,9 @@ func (c *call) send(status int, encode func(buffer []byte) ([]byte, error)) erro
 		return err
 	}
 	*buffer = append(*buffer, '\n')
+	if c.alone {
+		c.w.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(len(*buffer))} // so that it can be let go
+	}
 	return c.Blob(status, "application/json; charset=utf-8", *buffer)
 }
 

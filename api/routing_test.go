@@ -142,7 +142,6 @@ func TestClientAddresses(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, options{proxies: test.proxies})
 			w.browser().in(t).get("/me", test.xff...)
-			w.server.Close() // the line is written after the answer
 			entries := w.log.entries(t, "request")
 			if len(entries) != 1 || entries[0]["client_ip"] != test.want {
 				t.Errorf("the log says %v", entries)

@@ -16,6 +16,18 @@ import (
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
+
+	underWay sync.RWMutex // held for reading by each request
+}
+
+// of tells text of the requests under way: the line of one is written when
+// whoever made it may have its answer already.
+func (l *lines) of(served http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.underWay.RLock()
+		defer l.underWay.RUnlock()
+		served.ServeHTTP(w, r)
+	})
 }
 
 func (l *lines) Write(p []byte) (int, error) {
@@ -24,7 +36,10 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
+// text is what has been written when no request is under way any more.
 func (l *lines) text() string {
+	l.underWay.Lock()
+	defer l.underWay.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()

@@ -28,9 +28,11 @@ func (a *API) signUp(c *call) error {
 	if err != nil {
 		return err
 	}
-	same, err := sameBody(body)
-	if err != nil {
-		return err
+	var same []byte
+	if key != "" {
+		if same, err = sameBody(body); err != nil {
+			return err
+		}
 	}
 	accepted, err := a.config.Signups.Accept(c.r.Context(), signup.Request{
 		Email:          body.Email,

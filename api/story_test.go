@@ -73,7 +73,7 @@ func TestTheOperationsListener(t *testing.T) {
 	t.Parallel()
 	ready := errors.New("canary: not yet")
 	w := newWorld(t, options{})
-	server := httptest.NewServer(w.served.Ops(func(context.Context) error { return ready }))
+	server := httptest.NewServer(w.log.of(w.served.Ops(func(context.Context) error { return ready })))
 	defer server.Close()
 	tests := []struct {
 		name, method, path string

@@ -206,7 +206,7 @@ func newWorld(t *testing.T, o options) *world {
 		t.Fatal(err)
 	}
 	w.served = served
-	w.server.Config.Handler = served
+	w.server.Config.Handler = w.log.of(served)
 	if o.secure {
 		w.server.StartTLS()
 	} else {

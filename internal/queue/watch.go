@@ -80,7 +80,7 @@ func (q *Queue) watched(ctx context.Context, job *rivertype.JobRow, work func(co
 		level = slog.LevelDebug // every few seconds, whether there is anything to do or not
 	}
 	q.told.LogAttrs(ctx, level, "job", slog.String("kind", job.Kind), slog.Int64("job_id", job.ID), slog.String("outcome", outcome),
-		slog.Int("attempt", job.Attempt), slog.Float64("duration_ms", float64(took.Microseconds())/1000))
+		slog.Int("attempt", job.Attempt), slog.Int64("duration_us", took.Microseconds()))
 	ended(outcome, took)
 	return err
 }
