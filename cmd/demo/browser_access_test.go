@@ -96,7 +96,8 @@ func (d *demo) acceptable(tab context.Context, screen string) {
 	if n := evaluate[int](d, tab, "[...document.querySelectorAll('h1')].filter(e => e.checkVisibility()).length"); n != 1 {
 		d.t.Errorf("%s has %d first headings", screen, n)
 	}
-	if double := evaluate[string](d, tab, "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i).join()"); double != "" {
+	const ids = "[...document.querySelectorAll('[id]')].map(e => e.id)"
+	if double := evaluate[string](d, tab, ids+".filter((id, i, all) => all.indexOf(id) !== i).join()"); double != "" {
 		d.t.Errorf("%s has more than one of %s", screen, double)
 	}
 	if deaf := evaluate[string](d, tab, "[...document.querySelectorAll('input')].filter(e => !e.labels?.length).map(e => e.outerHTML).join()"); deaf != "" {
@@ -141,7 +142,8 @@ func TestTheAppWorksInABrowserByKeyboardAlone(t *testing.T) {
 	d.acceptable(tab, "welcome")
 	d.tabTo(tab, "#email")
 	d.do(tab, "a wrong address", chromedp.KeyEvent("grace@example"), enter, sees("#email-error", "not an e-mail address"))
-	d.do(tab, "the keyboard is where the mistake is", holds("document.activeElement.id === 'email' && document.activeElement.getAttribute('aria-invalid') === 'true'"))
+	d.do(tab, "the keyboard is where the mistake is",
+		holds("document.activeElement.id === 'email' && document.activeElement.getAttribute('aria-invalid') === 'true'"))
 	d.do(tab, "the rest of it", chromedp.KeyEvent(kb.End), chromedp.KeyEvent(".com"), enter, atHeading("Check your mail"))
 	d.do(tab, "it is told how far it is", holds("document.querySelector('[data-text=progress]').textContent.includes('on its way')"))
 	d.acceptable(tab, "waiting")

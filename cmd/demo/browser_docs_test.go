@@ -36,11 +36,11 @@ func overhear(t *testing.T, tab context.Context) *overheard {
 		case *log.EventEntryAdded:
 			o.complain = append(o.complain, fmt.Sprintf("%s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL))
 		case *runtime.EventConsoleAPICalled:
-			said := "console." + string(e.Type)
+			said := []string{"console." + string(e.Type)}
 			for _, argument := range e.Args {
-				said += fmt.Sprintf(" %s%s", argument.Value, argument.Description)
+				said = append(said, fmt.Sprintf("%s%s", argument.Value, argument.Description))
 			}
-			o.complain = append(o.complain, said)
+			o.complain = append(o.complain, strings.Join(said, " "))
 		case *runtime.EventExceptionThrown:
 			o.complain = append(o.complain, fmt.Sprintf("%s %v", e.ExceptionDetails.Text, e.ExceptionDetails.Exception))
 		}
@@ -51,7 +51,13 @@ func overhear(t *testing.T, tab context.Context) *overheard {
 	return o
 }
 
-func TestTheDocumentationInABrowser(t *testing.T) {
+// toOperation scrolls to what the page says of an operation.
+const toOperation = `(() => {
+	[...document.querySelectorAll('h2')].find(e => e.textContent.includes('Accept a sign-up')).scrollIntoView()
+	return true
+})()`
+
+func TestTheDocumentationInABrowser(t *testing.T) { //nolint:tparallel // in turn: they share a tab
 	t.Parallel()
 	d := startDemo(t)
 	d.do(d.browser, "somebody is signed in, whose session the page must not reach", chromedp.Navigate(d.example), sees("h1", "Welcome"))
@@ -62,7 +68,7 @@ func TestTheDocumentationInABrowser(t *testing.T) {
 	d.do(tab, "read", chromedp.Navigate(d.api+"/docs"), sees("h1", "Portico"), sees("h2", "Accept a sign-up"),
 		sees("h2", "Where a sign-up stands"), sees("a", "openapi.yaml"))
 	d.picture(tab, "docs", chromedp.CaptureScreenshot()) // of the whole page it would be 90,000 pixels high
-	evaluate[bool](d, tab, `(() => { [...document.querySelectorAll('h2')].find(e => e.textContent.includes('Accept a sign-up')).scrollIntoView(); return true })()`)
+	evaluate[bool](d, tab, toOperation)
 	d.picture(tab, "docs-operation", chromedp.CaptureScreenshot())
 	for _, operation := range []string{"Accept a sign-up", "Start authentication by redirect", "This contract as a page"} {
 		if !evaluate[bool](d, tab, fmt.Sprintf("document.body.textContent.includes(%q)", operation)) {
@@ -102,6 +108,18 @@ func TestTheDocumentationInABrowser(t *testing.T) {
 		said, err := chromedp.Run(tab, chromedp.Evaluate[string](tried, chromedp.EvalAwaitPromise))
 		if err != nil || said != "refused,refused,refused" {
 			t.Errorf("what a script of the page asks for is %q (%v)", said, err)
+		}
+	})
+	t.Run("it can be read in the dark", func(t *testing.T) {
+		d.prefers(tab, "dark")
+		d.do(tab, "read", chromedp.Navigate(d.api+"/docs"), sees("h2", "Accept a sign-up"))
+		d.picture(tab, "docs-dark", chromedp.CaptureScreenshot())
+		evaluate[bool](d, tab, toOperation)
+		d.picture(tab, "docs-operation-dark", chromedp.CaptureScreenshot())
+		least := evaluate[string](d, tab, faintest)
+		var ratio float64
+		if _, err := fmt.Sscanf(least, "%f", &ratio); err != nil || ratio < 4.5 {
+			t.Errorf("a contrast of %s", least)
 		}
 	})
 }

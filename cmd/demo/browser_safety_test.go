@@ -10,10 +10,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+
+	"github.com/portico-id/portico/internal/await"
 )
 
 // signIn signs somebody up and in, in this tab alone.
@@ -131,6 +135,76 @@ func TestAPageOfAnotherOriginInABrowserCanDoNothing(t *testing.T) {
 		other, stop := chromedp.NewContext(d.browser)
 		d.do(other, name+" fetches", chromedp.Navigate(address), sees("#done", "10 tried, 0 read"))
 		stop()
+		d.do(tab, "still signed in", chromedp.Reload(), sees("h1", "Your account"), sees("#who", "Ada"), sees("dd", "ada@example.com"))
+		if d.onlyOneCookie().Value != before {
+			t.Error("the session is another")
+		}
+	}
+	d.noComplaints()
+}
+
+// forms is a page that submits forms, which need no script's leave: each into a
+// frame of its own, so that the page stays and can say when all are answered.
+const forms = `<!doctype html><title>Foreign</title>
+<form target="a" method="post" action="%[1]s/logout"></form>
+<form target="b" method="post" action="%[1]s/me/email" enctype="text/plain"><input name='{"email":"mallory@example.com","x":"' value='"}'></form>
+<form target="c" method="post" action="%[1]s/signup" enctype="text/plain"><input name='{"email":"mallory@example.com","display_name":"' value='"}'></form>
+<form target="d" method="post" action="%[1]s/backchannel-logout"><input name="logout_token" value="e30.e30.e30"></form>
+<form target="e" method="get" action="%[1]s/me"></form>
+<form target="f" method="get" action="%[1]s/login"></form>
+<iframe name="a"></iframe><iframe name="b"></iframe><iframe name="c"></iframe><iframe name="d"></iframe><iframe name="e"></iframe><iframe name="f"></iframe>
+<script>
+onload = () => Promise.all([...document.forms].map(form => new Promise(answered => {
+	document.getElementsByName(form.target)[0].onload = answered
+	form.submit()
+}))).then(() => fetch("/done"))
+</script>`
+
+func TestTheFormsOfAPageOfAnotherOriginInABrowserDoNothing(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t)
+	tab := d.browser
+	d.signIn(tab, "ada@example.com", "Ada")
+	before := d.onlyOneCookie().Value
+	done := make(chan struct{}, 1)
+	foreign := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/done" {
+			done <- struct{}{}
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, forms, d.api)
+	}))
+	defer foreign.Close()
+	for name, from := range map[string]struct{ address, refused string }{
+		"another site":                    {foreign.URL, "not_authenticated"}, // the browser keeps the cookie to itself
+		"another origin of the same site": {strings.Replace(foreign.URL, "127.0.0.1", "localhost", 1), "csrf_required"},
+	} {
+		logged := len(d.log.String())
+		// Nobody looks into this tab: what is answered into a frame goes to a
+		// process of its own, through which it cannot be followed.
+		other, err := chromedp.CallBrowser(d.browser, target.CreateTarget, target.CreateTargetParams{URL: from.address})
+		if err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-done:
+		case <-time.After(await.Patience):
+			t.Fatalf("%s: not all forms are answered:\n%s", name, d.log.String()[logged:])
+		}
+		for route, code := range map[string]string{
+			"POST /logout": from.refused, "POST /me/email": from.refused, "POST /signup": "cross_origin", "POST /backchannel-logout": "logout_token_invalid",
+			"GET /me": from.refused, "GET /login": "cross_origin",
+		} {
+			method, path, _ := strings.Cut(route, " ")
+			line := regexp.MustCompile(fmt.Sprintf(`"method":%q,"route":%q.*"code":"([a-z_]+)"`, method, path))
+			if found := line.FindStringSubmatch(d.log.String()[logged:]); len(found) == 0 || found[1] != code {
+				t.Errorf("%s: %s is answered with %q", name, route, found)
+			}
+		}
+		if _, err := chromedp.CallBrowser(d.browser, target.CloseTarget, target.CloseTargetParams(other)); err != nil {
+			t.Fatal(err)
+		}
 		d.do(tab, "still signed in", chromedp.Reload(), sees("h1", "Your account"), sees("#who", "Ada"), sees("dd", "ada@example.com"))
 		if d.onlyOneCookie().Value != before {
 			t.Error("the session is another")

@@ -29,6 +29,7 @@ type demo struct {
 	t                 *testing.T
 	api, sim, example string
 	browser           context.Context
+	log               *terminal
 
 	mu     sync.Mutex
 	faults []string // exceptions and console errors of our pages
@@ -40,7 +41,7 @@ func startDemo(t *testing.T) *demo {
 	out := &terminal{ready: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- run(ctx, flags(ports), nil, out, out) }()
+	go func() { ended <- run(ctx, append(flags(ports), "--verbose"), nil, out, out) }()
 	select {
 	case <-out.ready:
 	case err := <-ended:
@@ -58,9 +59,9 @@ func startDemo(t *testing.T) *demo {
 	})
 	d := &demo{
 		t: t, api: fmt.Sprintf("http://localhost:%d", ports[0]), sim: fmt.Sprintf("http://localhost:%d", ports[2]),
-		example: fmt.Sprintf("http://localhost:%d/", ports[3]),
+		example: fmt.Sprintf("http://localhost:%d/", ports[3]), log: out,
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.WindowSize(1100, 900)) //nolint:gocritic // a copy is meant
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.WindowSize(1100, 900))
 	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
 	t.Cleanup(stop)
 	d.browser, stop = chromedp.NewContext(allocator)
@@ -146,7 +147,7 @@ func types(selector, text string) step {
 }
 
 // evaluate returns what an expression is worth in the tab.
-func evaluate[T any](d *demo, tab context.Context, expression string) T {
+func evaluate[T any](d *demo, tab context.Context, expression string) T { //nolint:revive // the tab is whom it asks
 	d.t.Helper()
 	value, err := chromedp.Run(tab, chromedp.Evaluate[T](expression))
 	if err != nil {
@@ -182,7 +183,7 @@ func (d *demo) picture(tab context.Context, name string, take chromedp.Action[[]
 // get asks a server of the demo directly.
 func (d *demo) get(url string) string {
 	d.t.Helper()
-	response, err := http.Get(url) //nolint:noctx // ends with its server
+	response, err := (&http.Client{Timeout: 30 * time.Second}).Get(url)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -230,7 +231,8 @@ func TestTheWholeStoryInABrowser(t *testing.T) {
 
 	d.do(first, "sign up", chromedp.Navigate(d.example), sees("h1", "Welcome"))
 	d.screenshot(first, "welcome")
-	d.do(first, "a wrong address", chromedp.SendKeys("#email", "ada@example"), chromedp.Click("[data-form=signup] button"), sees("#email-error", "not an e-mail address"))
+	d.do(first, "a wrong address", chromedp.SendKeys("#email", "ada@example"), chromedp.Click("[data-form=signup] button"),
+		sees("#email-error", "not an e-mail address"))
 	d.do(first, "the right one", types("#email", "ada@example.com"),
 		chromedp.SendKeys("#name", "Ada Lovelace"), chromedp.Click("[data-form=signup] button"),
 		sees("h1", "Check your mail"), sees("[data-step=invited].done", "mail"))
