@@ -227,6 +227,10 @@ func TestASVS_12_3_2_NobodyTurnsTheCheckOfCertificatesOff(t *testing.T) {
 			t.Errorf("this would not be noticed: %s", source)
 		}
 	}
+	asks := "package p; import \"crypto/tls\"; func f(c *tls.Config) bool { return !c.InsecureSkipVerify }"
+	if found := uncheckedTLS(t, "added.go", []byte(asks)); found != nil {
+		t.Errorf("this weakens nothing: %s", found)
+	}
 }
 
 // weakens are the names by which crypto/tls is made to trust others than the
@@ -240,8 +244,14 @@ func uncheckedTLS(t *testing.T, path string, source []byte) (found []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	asked := make(map[*ast.Ident]bool) // `!c.InsecureSkipVerify`: whether the check is on
 	ast.Inspect(file, func(n ast.Node) bool {
-		if name, ok := n.(*ast.Ident); ok && slices.Contains(weakens, name.Name) {
+		if not, ok := n.(*ast.UnaryExpr); ok && not.Op == token.NOT {
+			if field, ok := not.X.(*ast.SelectorExpr); ok {
+				asked[field.Sel] = true
+			}
+		}
+		if name, ok := n.(*ast.Ident); ok && slices.Contains(weakens, name.Name) && !asked[name] {
 			found = append(found, fmt.Sprintf("%s has %s: nobody would know whom we talk to", files.Position(n.Pos()), name.Name))
 		}
 		return true

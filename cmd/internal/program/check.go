@@ -115,7 +115,7 @@ func (c Config) tryDatabase(ctx context.Context, p plan) []finding {
 	if err == nil && !ok {
 		err = errOutdated
 	}
-	findings = append(findings, found("schema", err, "up to date", fixDatabase))
+	findings = append(findings, lookAtWay(db.Way()), found("schema", err, "up to date", fixDatabase))
 	if err != nil {
 		return findings
 	}

@@ -217,8 +217,21 @@ func TestPostgresSaysWhatIsWrongWithTheRole(t *testing.T) {
 		role(t, w, `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO ROLE`,
 			`GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO ROLE`)
 		all, err := w.findings()
-		if _, ok := finds(all, "database role", resultOK); !ok || err != nil {
-			t.Errorf("%v: %+v", err, all)
+		for _, what := range []string{"database role", "way to the database"} {
+			if _, ok := finds(all, what, resultOK); !ok || err != nil {
+				t.Errorf("%s: %v: %+v", what, err, all)
+			}
+		}
+	})
+	t.Run("a way on which anybody could be the database", func(t *testing.T) {
+		t.Parallel()
+		for want, way := range map[string]store.Way{
+			resultOK:      {Host: "db.example", Proven: true},
+			resultWarning: {Host: "db.example"},
+		} {
+			if got := lookAtWay(way); got.Result != want || !strings.Contains(got.Detail, way.Host) || (got.Fix == "") != (want == resultOK) {
+				t.Errorf("%+v: %+v", way, got)
+			}
 		}
 	})
 }

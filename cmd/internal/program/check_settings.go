@@ -60,6 +60,23 @@ func (c Config) lookAtProxies(p plan) finding {
 	}
 }
 
+// lookAtWay says whether anybody between here and the database could read along,
+// or be it.
+func lookAtWay(way store.Way) finding {
+	const what = "way to the database"
+	switch {
+	case way.Local:
+		return finding{what, resultOK, "on this machine", ""}
+	case way.Proven:
+		return finding{what, resultOK, "TLS, and the certificate is checked to be " + way.Host + "'s", ""}
+	default:
+		return finding{
+			what, resultWarning, way.Host + " need not prove that it is the database: no TLS is demanded, or no certificate",
+			"say sslmode=verify-full in PORTICO_DATABASE_URL, and sslrootcert=FILE if its authority is your own",
+		}
+	}
+}
+
 // tryRole says whether the database's role may do what serve does.
 func (c Config) tryRole(ctx context.Context, db *store.DB) finding {
 	const what = "database role"
