@@ -109,3 +109,58 @@ func TestThePolicyLetsNothingRunButTheFiles(t *testing.T) {
 		t.Errorf("the page holds %s", inline)
 	}
 }
+
+// templates returns the pages of index.html, by their ids.
+func templates(t *testing.T) map[string]string {
+	t.Helper()
+	page, err := fs.ReadFile(spa.Files, "index.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string]string)
+	for _, match := range regexp.MustCompile(`(?s)<template id="([\w-]+)">(.*?)</template>`).FindAllStringSubmatch(string(page), -1) {
+		found[match[1]] = match[2]
+	}
+	return found
+}
+
+func TestASVS_7_4_4_WhoIsSignedInCanSeeHowToSignOut(t *testing.T) {
+	t.Parallel()
+	folded := regexp.MustCompile(`(?s)<(details|dialog)\b.*?</(details|dialog)>`)
+	pages := 0
+	for name, content := range templates(t) {
+		if !strings.Contains(content, "<h1") || name == "signed-out" || name == "waiting" || name == "away" {
+			continue // part of a page, or a page for nobody in particular
+		}
+		pages++
+		if !strings.Contains(folded.ReplaceAllString(content, ""), `data-action="logout"`) {
+			t.Errorf("%s has no button for it, or hides it", name)
+		}
+	}
+	if pages == 0 {
+		t.Error("there is no page for who is signed in")
+	}
+}
+
+func TestASVS_14_3_3_OnlyASignUpUnderWayIsKeptInTheTab(t *testing.T) {
+	t.Parallel()
+	storage := regexp.MustCompile(`localStorage|indexedDB|IndexedDB|\bcaches\b|cookieStore|document\.cookie|serviceWorker|sessionStorage[.\w]*\('?\w*`)
+	kept := make(map[string][]string)
+	scripts, err := fs.Glob(spa.Files, "*.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range scripts {
+		script, err := fs.ReadFile(spa.Files, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := storage.FindAllString(string(script), -1); found != nil {
+			kept[name] = found
+		}
+	}
+	want := map[string][]string{"app.js": {"sessionStorage.getItem('signup", "sessionStorage.setItem('signup", "sessionStorage.removeItem('signup"}}
+	if !maps.EqualFunc(kept, want, slices.Equal) {
+		t.Errorf("the app keeps %q", kept)
+	}
+}

@@ -105,7 +105,7 @@ func TestRolesOfTheDatabase(t *testing.T) { //nolint:tparallel // in turn: they 
 	}{
 		{"the program's has what the file says of each table", haveExactly},
 		{"a table that comes later is the program's at once, and the file asks for it", haveLaterTables},
-		{"the program's and the reader's may do nothing else", doNothingElse},
+		{"ASVS-13.2.2 the program's and the reader's may do nothing else", doNothingElse},
 		{"a database that had one role is taken over", adopt},
 		{"the program's may do all that it needs", doAll},
 	} {
