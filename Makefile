@@ -133,7 +133,7 @@ else
 endif
 
 .PHONY: bench
-bench: ## measure Portico against baselines in one run and print the ratios (ARGS='-rounds 5 -sessions 1000000')
+bench: ## measure Portico against baselines in one run and print the ratios (ARGS='-rounds 21 -sessions 1000000')
 	$(with_postgres) $(GO) run ./cmd/bench $(ARGS)
 
 .PHONY: test-foreign
