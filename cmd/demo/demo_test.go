@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/internal/await"
+	"github.com/portico-id/portico/internal/built"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
@@ -45,29 +46,6 @@ func (o *terminal) String() string {
 	return o.text.String()
 }
 
-// freePorts returns ports that nobody listens on.
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var found []int
-	var held []net.Listener
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		held = append(held, listener)
-		address, ok := listener.Addr().(*net.TCPAddr)
-		if !ok {
-			t.Fatalf("%v is no TCP address", listener.Addr())
-		}
-		found = append(found, address.Port)
-	}
-	for _, listener := range held {
-		_ = listener.Close()
-	}
-	return found
-}
-
 func flags(ports []int) []string {
 	return []string{
 		fmt.Sprintf("--port=%d", ports[0]), fmt.Sprintf("--ops-port=%d", ports[1]),
@@ -85,7 +63,7 @@ func TestTheToursCommandsWorkAsPrinted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ports := freePorts(t, 4)
+			ports := built.Ports(t, 4)
 			out := &terminal{ready: make(chan struct{})}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -185,7 +163,7 @@ func TestATakenPortIsOneLineThatSaysWhich(t *testing.T) {
 	for i, role := range []string{"Portico's API", "Portico's operations", "the simulator", "the example app"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
-			ports := freePorts(t, 4)
+			ports := built.Ports(t, 4)
 			taken, err := net.Listen("tcp", loopback(ports[i]))
 			if err != nil {
 				t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -36,9 +35,12 @@ func startDemo(t *testing.T) demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := freePorts(t, 4)
-	process := exec.Command(binary, // it is told to stop, and waited for, below
-		"--port="+ports[0], "--ops-port="+ports[1], "--simulator-port="+ports[2], "--example-port="+ports[3])
+	ports := built.Ports(t, 4)
+	process := exec.Command(binary) // it is told to stop, and waited for, below
+	for i, name := range []string{"port", "ops-port", "simulator-port", "example-port"} {
+		process.Args = append(process.Args, fmt.Sprintf("--%s=%d", name, ports[i]))
+	}
+	process.Stderr = t.Output()
 	out, err := process.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -57,26 +59,9 @@ func startDemo(t *testing.T) demo {
 			t.Fatal("the demo has not started")
 		}
 		if strings.Contains(lines.Text(), "Ctrl-C stops everything") {
-			return demo{api: "http://localhost:" + ports[0], sim: "http://localhost:" + ports[2]}
+			return demo{api: fmt.Sprintf("http://localhost:%d", ports[0]), sim: fmt.Sprintf("http://localhost:%d", ports[2])}
 		}
 	}
-}
-
-func freePorts(t *testing.T, n int) (ports []string) {
-	t.Helper()
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close() //nolint:revive,gocritic // all of them at once, so that no two are the same
-		_, port, err := net.SplitHostPort(listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 // browser is the system's, with a passkey of its own.
