@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -50,9 +51,23 @@ func (a *API) identify(next echo.HandlerFunc) echo.HandlerFunc {
 			id = newRequestID()
 		}
 		c.Response().Header().Set(echo.HeaderXRequestID, id)
-		return next(&call{Context: c, notes: notes{requestID: id}})
+		one, ok := calls.Get().(*call)
+		if !ok {
+			one = new(call)
+		}
+		one.Context, one.notes.requestID = c, id
+		err := next(one)
+		*one = call{} // nothing of whom it was is to be kept
+		calls.Put(one)
+		return err
 	}
 }
+
+// calls are calls that have been answered, as Echo keeps its contexts: nothing
+// may hold one beyond its handler.
+//
+//nolint:gochecknoglobals // memory to use again
+var calls sync.Pool
 
 func newRequestID() string {
 	var raw [16]byte
@@ -131,13 +146,14 @@ func (a *API) log(by watchers) echo.MiddlewareFunc {
 			if err := next(c); err != nil {
 				a.answerError(err, c) // so that the status below is the one sent
 			}
-			took := a.config.Now().Sub(start)
+			end := a.config.Now()
+			took := end.Sub(start)
 			if watch != nil {
 				n := note(c)
 				watch.End(ctx, c.Response().Status, string(n.code), n.requestID, took)
 			}
 			a.letGo(c.Response())
-			a.logRequest(ctx, c, took)
+			a.logRequest(ctx, c, end, took)
 			return nil
 		}
 	}
@@ -156,8 +172,12 @@ func (a *API) letGo(r *echo.Response) {
 	}
 }
 
-// logRequest writes the line.
-func (a *API) logRequest(ctx context.Context, c echo.Context, took time.Duration) {
+// logRequest writes the line, past the logger, which would look at the clock
+// once more and for the line of the code that called it.
+func (a *API) logRequest(ctx context.Context, c echo.Context, end time.Time, took time.Duration) {
+	if !a.config.Log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
 	n := note(c)
 	attrs := append(
 		make([]slog.Attr, 0, 10), // as many as there can be, so that none is moved
@@ -178,7 +198,9 @@ func (a *API) logRequest(ctx context.Context, c echo.Context, took time.Duration
 	if n.admin != "" {
 		attrs = append(attrs, slog.String("admin", n.admin))
 	}
-	a.config.Log.LogAttrs(ctx, slog.LevelInfo, "request", attrs...)
+	record := slog.NewRecord(end, slog.LevelInfo, "request", 0)
+	record.AddAttrs(attrs...)
+	_ = a.config.Log.Handler().Handle(ctx, record)
 }
 
 // recoverPanics turns a panic into a 500. It lets the server's own

@@ -19,8 +19,9 @@ const (
 	// whenever it is held up.
 	lanes = 3
 	// worthwhile is how many must wait, for each lane at work, before another
-	// one is taken. Beneath, a query would be hardly less work than one each.
-	worthwhile = 4
+	// one is taken. With fewer, queries are much of the work; by the time that
+	// there are so many, the one under way has mostly been answered.
+	worthwhile = 16
 	// slow is after how long a query holds up those who wait for it: the next
 	// who comes takes another lane, and takes them along. Then there may be
 	// maxLanes.
