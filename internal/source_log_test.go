@@ -56,10 +56,11 @@ func TestASVS_16_1_1_TheREADMEListsWhatIsLogged(t *testing.T) {
 	if rows := logTable("### What is logged\n| `a`, `b` | INFO | x |\n\n| `c` | INFO | x |"); len(rows) != 2 || rows["b"].levels != "INFO" {
 		t.Errorf("a table is read as %v", rows)
 	}
-	added := "package session; import (\"context\"; \"log/slog\");" +
-		"func added(l *slog.Logger) { l.Log(context.Background(), slog.LevelError, \"b\" + \"c\"); l.Warn(\"d\") }"
+	added := "package session; import (\"context\"; \"log/slog\"; \"time\");" +
+		"func added(l *slog.Logger) { l.Log(context.Background(), slog.LevelError, \"b\" + \"c\"); l.Warn(\"d\") };" +
+		"var record = slog.NewRecord(time.Time{}, slog.LevelInfo, \"e\", 0)"
 	found := ours(t, map[string]string{"internal/session": added})[0].logLines()
-	for _, want := range []string{"ERROR bc", "WARN d"} {
+	for _, want := range []string{"ERROR bc", "WARN d", "INFO e"} {
 		if !slices.ContainsFunc(found, func(line logLine) bool { return line.level+" "+line.message == want }) {
 			t.Errorf("%s would not be noticed", want)
 		}
@@ -105,9 +106,10 @@ func (c *code) logLines() (lines []logLine) {
 		if !ok {
 			return
 		}
-		method, isLogger := strings.CutPrefix(c.callee(call), "(*log/slog.Logger).")
+		callee := c.callee(call)
+		method, isLogger := strings.CutPrefix(callee, "(*log/slog.Logger).")
 		level, isLog := levels[strings.TrimSuffix(strings.TrimSuffix(method, "Attrs"), "Context")]
-		if !isLogger || !isLog {
+		if !(isLogger && isLog) && callee != "log/slog.NewRecord" { // which goes past the logger
 			return
 		}
 		line := logLine{at: c.where(call), level: level}

@@ -22,7 +22,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/portico-id/portico/internal/await"
-	"github.com/portico-id/portico/internal/built"
 )
 
 // demo is everything that runs, and a browser before it.
@@ -38,7 +37,7 @@ type demo struct {
 
 func startDemo(t *testing.T) *demo {
 	t.Helper()
-	ports := built.Ports(t, 4)
+	ports := freePorts(t)
 	out := &terminal{ready: make(chan struct{})}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/portico-id/portico/internal/await"
-	"github.com/portico-id/portico/internal/built"
+	"github.com/portico-id/portico/internal/loopback"
 	"github.com/portico-id/portico/internal/store/storetest"
 )
 
@@ -46,6 +46,19 @@ func (o *terminal) String() string {
 	return o.text.String()
 }
 
+// freePorts returns a port for each thing that the demo serves.
+func freePorts(t *testing.T) []int {
+	t.Helper()
+	ports := make([]int, 4)
+	for i := range ports {
+		var err error
+		if ports[i], err = loopback.FreePort(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ports
+}
+
 func flags(ports []int) []string {
 	return []string{
 		fmt.Sprintf("--port=%d", ports[0]), fmt.Sprintf("--ops-port=%d", ports[1]),
@@ -63,7 +76,7 @@ func TestTheToursCommandsWorkAsPrinted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ports := built.Ports(t, 4)
+			ports := freePorts(t)
 			out := &terminal{ready: make(chan struct{})}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
@@ -163,8 +176,8 @@ func TestATakenPortIsOneLineThatSaysWhich(t *testing.T) {
 	for i, role := range []string{"Portico's API", "Portico's operations", "the simulator", "the example app"} {
 		t.Run(role, func(t *testing.T) {
 			t.Parallel()
-			ports := built.Ports(t, 4)
-			taken, err := net.Listen("tcp", loopback(ports[i]))
+			ports := freePorts(t)
+			taken, err := net.Listen("tcp", onLoopback(ports[i]))
 			if err != nil {
 				t.Fatal(err)
 			}

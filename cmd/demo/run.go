@@ -33,8 +33,8 @@ func (cmd runCmd) appURL() string     { return fmt.Sprintf("http://localhost:%d"
 func (cmd runCmd) simURL() string     { return fmt.Sprintf("http://localhost:%d", cmd.SimulatorPort) }
 func (cmd runCmd) exampleURL() string { return fmt.Sprintf("http://localhost:%d", cmd.ExamplePort) }
 
-// loopback is the address of a port that nobody else can reach.
-func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+// onLoopback is the address of a port that nobody else can reach.
+func onLoopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // Run runs everything until ctx ends, and removes what it kept.
 func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err error) {
@@ -73,7 +73,7 @@ func (cmd runCmd) Run(ctx context.Context, env environment, out output) (err err
 	}
 	defer sim.Close()
 	var lc net.ListenConfig
-	smtp, err := lc.Listen(ctx, "tcp", loopback(0)) // for the mails that Portico sends itself
+	smtp, err := lc.Listen(ctx, "tcp", onLoopback(0)) // for the mails that Portico sends itself
 	if err != nil {
 		return err
 	}
@@ -125,10 +125,10 @@ func (cmd runCmd) takePorts(ctx context.Context) (ports, error) {
 		address, role string
 		keep          *net.Listener
 	}{
-		{loopback(cmd.Port), "Portico's API", nil},
-		{loopback(cmd.OpsPort), "Portico's operations", nil},
-		{loopback(cmd.SimulatorPort), "the simulator", &p.sim},
-		{loopback(cmd.ExamplePort), "the example app", &p.example},
+		{onLoopback(cmd.Port), "Portico's API", nil},
+		{onLoopback(cmd.OpsPort), "Portico's operations", nil},
+		{onLoopback(cmd.SimulatorPort), "the simulator", &p.sim},
+		{onLoopback(cmd.ExamplePort), "the example app", &p.example},
 	} {
 		listener, err := lc.Listen(ctx, "tcp", port.address)
 		if err != nil {
@@ -171,8 +171,8 @@ func newSecrets() secrets {
 func (cmd runCmd) settings(s secrets, folder string, smtp net.Addr) []string {
 	return []string{
 		"PORTICO_PUBLIC_URL=" + cmd.appURL(),
-		"PORTICO_LISTEN=" + loopback(cmd.Port),
-		"PORTICO_OPS_LISTEN=" + loopback(cmd.OpsPort),
+		"PORTICO_LISTEN=" + onLoopback(cmd.Port),
+		"PORTICO_OPS_LISTEN=" + onLoopback(cmd.OpsPort),
 		"PORTICO_DATABASE_URL=sqlite:" + filepath.Join(folder, "portico.db"),
 		"PORTICO_FRONTEND_ORIGINS=" + cmd.exampleURL(),
 		"PORTICO_DEFAULT_RETURN_TO=" + cmd.exampleURL() + "/",
@@ -213,7 +213,7 @@ func (a *announcer) Write(line []byte) (int, error) {
 }
 
 func (cmd runCmd) tour(log string) string {
-	return strings.NewReplacer("APP", cmd.appURL(), "SIM", cmd.simURL(), "EXAMPLE", cmd.exampleURL(), "OPS", "http://"+loopback(cmd.OpsPort), "LOG", log).Replace(`
+	return strings.NewReplacer("APP", cmd.appURL(), "SIM", cmd.simURL(), "EXAMPLE", cmd.exampleURL(), "OPS", "http://"+onLoopback(cmd.OpsPort), "LOG", log).Replace(`
 Portico runs.
 
   the API         APP

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/portico-id/portico/cmd/internal/loopback"
+	"github.com/portico-id/portico/internal/loopback"
 	"github.com/portico-id/portico/internal/store"
 	"github.com/portico-id/portico/internal/store/storetest/pgcluster"
 )

@@ -19,8 +19,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/portico-id/portico/cmd/internal/loopback"
 	"github.com/portico-id/portico/internal/beyondidentity/simulator"
+	"github.com/portico-id/portico/internal/loopback"
 	"github.com/portico-id/portico/internal/store"
 	"github.com/portico-id/portico/internal/store/storetest/pgcluster"
 )

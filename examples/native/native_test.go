@@ -19,6 +19,7 @@ import (
 
 	"github.com/portico-id/portico/internal/await"
 	"github.com/portico-id/portico/internal/built"
+	"github.com/portico-id/portico/internal/loopback"
 )
 
 // demo is Portico with all that it needs, as `make run` starts it.
@@ -35,10 +36,15 @@ func startDemo(t *testing.T) demo {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ports := built.Ports(t, 4)
 	process := exec.Command(binary) // it is told to stop, and waited for, below
-	for i, name := range []string{"port", "ops-port", "simulator-port", "example-port"} {
-		process.Args = append(process.Args, fmt.Sprintf("--%s=%d", name, ports[i]))
+	at := make(map[string]string)
+	for _, name := range []string{"port", "ops-port", "simulator-port", "example-port"} {
+		port, err := loopback.FreePort(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		process.Args = append(process.Args, fmt.Sprintf("--%s=%d", name, port))
+		at[name] = fmt.Sprintf("http://localhost:%d", port)
 	}
 	process.Stderr = t.Output()
 	out, err := process.StdoutPipe()
@@ -59,7 +65,7 @@ func startDemo(t *testing.T) demo {
 			t.Fatal("the demo has not started")
 		}
 		if strings.Contains(lines.Text(), "Ctrl-C stops everything") {
-			return demo{api: fmt.Sprintf("http://localhost:%d", ports[0]), sim: fmt.Sprintf("http://localhost:%d", ports[2])}
+			return demo{api: at["port"], sim: at["simulator-port"]}
 		}
 	}
 }

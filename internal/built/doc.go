@@ -2,7 +2,6 @@
 // Only tests import it.
 //
 //	built.go   a program that is built once for all tests of a package
-//	ports.go   ports for it to listen on
 //
 // It refuses to start them: what they are told, and when they end, is each
 // test's.

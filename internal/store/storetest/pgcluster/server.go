@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/portico-id/portico/internal/loopback"
 )
 
 const (
@@ -81,7 +83,7 @@ func newServer(ctx context.Context, bin installed) (*server, error) {
 		return nil, errors.Join(err, h.remove())
 	}
 	for range portAttempts {
-		if s.port, err = freePort(ctx); err != nil {
+		if s.port, err = loopback.FreePort(ctx); err != nil {
 			break
 		}
 		s.url = (&url.URL{
@@ -289,18 +291,4 @@ func (s *server) prepare(cmd *exec.Cmd) {
 		// Out of the terminal's reach: Ctrl-C is for us, and we stop the server.
 		Setsid: true,
 	}
-}
-
-// freePort returns a loopback port that nobody listens on at this moment.
-func freePort(ctx context.Context) (int, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("pgcluster: %s is no TCP address", l.Addr())
-	}
-	return addr.Port, nil
 }
