@@ -213,7 +213,9 @@ func (a *announcer) Write(line []byte) (int, error) {
 }
 
 func (cmd runCmd) tour(log string) string {
-	return strings.NewReplacer("APP", cmd.appURL(), "SIM", cmd.simURL(), "EXAMPLE", cmd.exampleURL(), "OPS", "http://"+onLoopback(cmd.OpsPort), "LOG", log).Replace(`
+	return strings.NewReplacer(
+		"APP", cmd.appURL(), "SIM", cmd.simURL(), "EXAMPLE", cmd.exampleURL(), "OPS", "http://"+onLoopback(cmd.OpsPort), "LOG", log,
+	).Replace(`
 Portico runs.
 
   the API         APP
