@@ -8,46 +8,51 @@ import (
 	"github.com/portico-id/portico/internal/loopback"
 )
 
-func TestAddressesAreFreeAndNobodyElses(t *testing.T) {
+// TestPortsAreFreeAndNobodyElses takes fewer ports than lie between those of one
+// process and of the next: somebody beside it may have been given theirs, and
+// not listen yet.
+func TestPortsAreFreeAndNobodyElses(t *testing.T) {
 	t.Parallel()
-	seen := make(map[string]bool)
-	for range 200 {
-		address, err := loopback.FreeAddress(t.Context())
+	listen := func(port int) error {
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			t.Cleanup(func() { _ = listener.Close() })
+		}
+		return err
+	}
+	seen := make(map[int]bool)
+	last := 0
+	for range 20 {
+		port, err := loopback.FreePort(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, port, _ := net.SplitHostPort(address)
-		// From 32768 on the system gives ports away by itself.
-		if n, err := strconv.Atoi(port); err != nil || n < 1024 || n > 32767 || seen[address] {
-			t.Errorf("%s is given", address)
+		if seen[port] || port < 1024 || port > 32767 { // from where the system gives ports away by itself
+			t.Errorf("%d is given", port)
 		}
-		seen[address] = true
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
+		if err := listen(port); err != nil {
 			t.Error(err)
-			continue
 		}
-		t.Cleanup(func() { _ = listener.Close() })
+		seen[port], last = true, port
+	}
+	taken := make(map[int]bool)
+	for port := last + 1; port <= last+20; port++ {
+		taken[port] = listen(port) == nil
+	}
+	for range 3 {
+		if port, err := loopback.FreePort(t.Context()); err != nil || taken[port] {
+			t.Errorf("%d is given, %v", port, err)
+		}
 	}
 }
 
-func TestAPortThatIsTakenIsPassedOver(t *testing.T) {
+func TestAnAddressIsOfTheLoopback(t *testing.T) {
 	t.Parallel()
-	last, err := loopback.FreePort(t.Context())
+	address, err := loopback.FreeAddress(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	taken := make(map[int]bool)
-	for next := last + 1; next <= last+20; next++ {
-		if listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(next))); err == nil {
-			taken[next] = true
-			t.Cleanup(func() { _ = listener.Close() })
-		}
-	}
-	for range 3 {
-		port, err := loopback.FreePort(t.Context())
-		if err != nil || taken[port] {
-			t.Errorf("%d is given, %v", port, err)
-		}
+	if host, _, err := net.SplitHostPort(address); err != nil || host != "127.0.0.1" {
+		t.Errorf("it is %s", address)
 	}
 }
